@@ -1,0 +1,42 @@
+# Two commands do everything: `make reproduce` and `make test`. Each makes .venv if it is missing.
+#
+#   PYTHON       the interpreter that makes .venv
+#   TORCH_INDEX  a package index to take PyTorch from, for instance its CPU-only one
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TORCH_INDEX ?=
+BIN := .venv/bin
+READY := .venv/.ready
+
+# One intra-op thread a process: on shared cores two threads wait for each other.
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+
+.PHONY: reproduce test quick lint types clean
+
+reproduce: $(READY)
+	$(BIN)/python -m analysis
+	$(BIN)/python -m figures
+
+test: lint types
+	$(BIN)/python -m pytest -n 2 -q
+
+quick: lint types
+	$(BIN)/python -m pytest -n 2 -q -m "not slow"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+clean:
+	rm -rf results report .mypy_cache .ruff_cache .pytest_cache
+
+# The constraints also bind the build's own environment.
+$(READY): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, found " + sys.version.split()[0] + "; set PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(if $(TORCH_INDEX),PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --index-url $(TORCH_INDEX) torch)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q -e ".[control,dev]"
+	@touch $@

@@ -1,0 +1,56 @@
+"""A double well with state-dependent noise: two stable states and non-commuting derivatives."""
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from ..dynamics.system import DifferentiableSDE
+from ..validation import integer, real
+
+
+@final
+class DoubleWell(DifferentiableSDE):
+    """dx_i = (x_i − x_i³) dt + (noise + modulation sin x_i) dB^i.
+
+    Args:
+        noise, modulation: the diffusion's constant and its modulation.
+        dim: number of independent copies.
+
+    Warning:
+        The drift is not globally Lipschitz: explicit Euler steps can explode where h x² is large, and the moments of
+        the scheme are then not those of the equation.
+
+    Example:
+        >>> DoubleWell().f(torch.tensor(0.0), torch.full((1, 1), 2.0))
+        tensor([[-6.]])
+    """
+
+    def __init__(self, noise: float = 0.5, modulation: float = 0.3, dim: int = 1) -> None:
+        super().__init__()
+        self.noise, self.modulation = real("noise", noise), real("modulation", modulation)
+        self.dim = integer("dim", dim, least=1)
+
+    def f(self, t: Tensor, x: Tensor) -> Tensor:
+        """x − x³."""
+        return x - x**3
+
+    def g(self, t: Tensor, x: Tensor) -> Tensor:
+        """noise + modulation sin x."""
+        return self.noise + self.modulation * torch.sin(x)
+
+    def f_jvp(self, t: Tensor, x: Tensor, v: Tensor) -> Tensor:
+        """(1 − 3x²) v."""
+        return (1.0 - 3.0 * x**2) * v
+
+    def f_second(self, t: Tensor, x: Tensor, v: Tensor, w: Tensor) -> Tensor:
+        """−6 x v w."""
+        return -6.0 * x * v * w
+
+    def g_jvp(self, t: Tensor, x: Tensor, v: Tensor) -> Tensor:
+        """modulation cos(x) v."""
+        return self.modulation * torch.cos(x) * v
+
+    def g_second(self, t: Tensor, x: Tensor, v: Tensor, w: Tensor) -> Tensor:
+        """−modulation sin(x) v w."""
+        return -self.modulation * torch.sin(x) * v * w

@@ -1,0 +1,16 @@
+"""Systems, noise, errors, variations and the two engines that simulate them."""
+
+from .brownian import NOISE_FORMAT as NOISE_FORMAT
+from .brownian import BrownianMotion as BrownianMotion
+from .ensemble import simulate_coupled as simulate_coupled
+from .error import PerturbedSDE as PerturbedSDE
+from .error import RepresentationError as RepresentationError
+from .error import perturb as perturb
+from .reference import simulate as simulate
+from .step_map import StepMap as StepMap
+from .step_map import euler_map as euler_map
+from .system import DifferentiableSDE as DifferentiableSDE
+from .system import LatentSDE as LatentSDE
+from .trajectory import Trajectory as Trajectory
+from .variation import Terms as Terms
+from .variation import Variations as Variations

@@ -1,0 +1,415 @@
+"""The ensemble engine: several systems and their variations on one Brownian path, block by block."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NoReturn, final
+
+import torch
+from torch import Tensor
+
+from ..estimate import Moments
+from ..exceptions import InvalidArgument, NumericalFailure
+from ..grid import TimeGrid
+from ..validation import integer
+from .brownian import BLOCK, NOISE_FORMAT, BrownianMotion
+from .error import PerturbedSDE, check_eps, step_error
+from .start import Start, check_actions, check_initial_error, rows, start_states
+from .step_map import StepMap, euler_map, multiply
+from .system import check_system
+from .trajectory import Trajectory
+from .variation import Variations, Varied, variation_step
+
+GROUP = 4
+_CHECK_EVERY = 16
+
+State = tuple[Tensor, ...]
+Observe = Callable[[Mapping[Any, Any]], Tensor]
+
+
+@final
+@dataclass(frozen=True)
+class _Member:
+    """One member in the engine's form: its noise groups, its start and its step on tuples of tensors."""
+
+    noise: tuple[tuple[str, int], ...]
+    start: Callable[[Tensor, int], State]
+    advance: Callable[[int, State, tuple[Tensor, ...], Tensor | None], State]
+    varied: bool
+
+    def public(self, state: State) -> Any:
+        return Varied(*state) if self.varied else state[0]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class CoupledRun:
+    """What a coupled simulation has kept.
+
+    Attributes:
+        grid: the time grid.
+        saved: index of each saved time.
+        trajectories: for each member a `Trajectory`, or three of them for `Variations`; empty if it was observed.
+        moments: for each saved time the moments of what was observed; empty if nothing was.
+    """
+
+    grid: TimeGrid
+    saved: tuple[int, ...]
+    trajectories: Mapping[Any, Any]
+    moments: tuple[Moments, ...]
+
+    def __getitem__(self, name: Any) -> Any:
+        return self.trajectories[name]
+
+
+@final
+@dataclass(frozen=True)
+class Ensemble:
+    """A coupled simulation that is ready to run, one block of at most 4096 paths at a time.
+
+    Blocks may be run in any order and by any worker; a block's paths and noise depend on its number only.
+    """
+
+    members: Mapping[Any, _Member]
+    x0: Tensor
+    grid: TimeGrid
+    paths: int
+    noise: tuple[BrownianMotion, ...]
+    actions: Tensor | None
+    saved: tuple[int, ...]
+    recipe: Callable[[], "Ensemble"]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Members hold closures, which do not travel to another process: there the ensemble is prepared anew.
+        return self.recipe, ()
+
+    @property
+    def blocks(self) -> range:
+        """The numbers of all blocks."""
+        return range(-(-self.paths // (BLOCK * GROUP)))
+
+    def span(self, block: int) -> tuple[int, int]:
+        """First path of a block, and how many of its paths belong to the ensemble."""
+        first = block * BLOCK * GROUP
+        return first, min(self.paths - first, BLOCK * GROUP)
+
+    def run(self, block: int) -> Iterator[dict[Any, Any]]:
+        """The states of one block's paths at each saved time.
+
+        Raises:
+            NumericalFailure: a state is not finite; names the first path and time, and how many.
+        """
+        count = self.span(block)[1]
+        for n, padded in self._steps(block):
+            last = n == self.saved[-1]
+            if n % _CHECK_EVERY and n not in self.saved:
+                continue
+            # Only the ensemble's own paths count: what becomes of the padding is nobody's business.
+            states = {name: tuple(part[:count] for part in state) for name, state in padded.items()}
+            if not _finite(states):
+                self._explain(block)
+            if n in self.saved:
+                yield {name: self.members[name].public(state) for name, state in states.items()}
+            if last:
+                break
+
+    def observe(self, block: int, function: Observe) -> tuple[Moments, ...]:
+        """Moments of function(states) over one block, for each saved time."""
+        count = self.span(block)[1]
+        result = []
+        for states in self.run(block):
+            with torch.no_grad():
+                value = function(states)
+            if not isinstance(value, Tensor) or value.shape[:1] != (count,) or value.ndim not in (1, 2):
+                got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+                raise InvalidArgument(f"observe must return shape (paths,) or (paths, k), got {got}.")
+            result.append(Moments.of(value.double().numpy(), self.noise_key))
+        return tuple(result)
+
+    @property
+    def noise_key(self) -> str:
+        """What fixes the noise of this ensemble."""
+        motion = self.noise[0]
+        return f"format {NOISE_FORMAT}, seed {motion.seed}, purpose {motion.purpose}"
+
+    @torch.no_grad()  # on the generator itself: the caller's own mode holds between the steps
+    def _steps(self, block: int) -> Iterator[tuple[int, dict[Any, State]]]:
+        first, count = self.span(block)
+        groups = -(-count // BLOCK)
+        total = groups * BLOCK
+        x = rows(self.x0, first, count)
+        states = {
+            name: tuple(rows(part, 0, total) for part in member.start(x, first))
+            for name, member in self.members.items()
+        }
+        yield 0, states
+        streams = [[m.steps(block * GROUP + g, x.dtype) for g in range(groups)] for m in self.noise]
+        for n in range(self.grid.steps):
+            normals = {}
+            for motion, parts in zip(self.noise, streams, strict=True):
+                drawn = [next(part) for part in parts]
+                normals[motion.purpose] = drawn[0] if groups == 1 else torch.cat(drawn)
+            a = None if self.actions is None else rows(self.actions[n].to(x.dtype), first, total)
+            states = {
+                name: member.advance(n, states[name], tuple(normals[key] for key, _ in member.noise), a)
+                for name, member in self.members.items()
+            }
+            yield n + 1, states
+
+    def _explain(self, block: int) -> NoReturn:
+        """Run the failed block again, looking at every step, and say where it left the numbers."""
+        first, count = self.span(block)
+        for n, states in self._steps(block):
+            for name, state in states.items():
+                bad = torch.zeros(count, dtype=torch.bool)
+                for part in state:
+                    bad |= ~torch.isfinite(part[:count]).all(1)
+                if bool(bad.any()):
+                    raise failure(first + int(bad.nonzero()[0]), n, self.grid, int(bad.sum()), count, str(name))
+        raise NumericalFailure(
+            "a state was not finite, but not when the same block was run again: f, g or the error is random."
+        )
+
+
+def failure(path: int, n: int, grid: TimeGrid, count: int, of: int, member: str | None = None) -> NumericalFailure:
+    """The error for a state that is not finite."""
+    who = "" if member is None else f" of member {member!r}"
+    return NumericalFailure(
+        f"the state{who} is not finite: path {path} first, at t = {grid.time(n):.6g} (step {n} of {grid.steps}), "
+        f"{count} of {of} paths at that time; take smaller steps, or check that the drift is finite and not explosive.",
+        path,
+        grid.time(n),
+        count,
+    )
+
+
+def _finite(states: Mapping[Any, State]) -> bool:
+    return all(bool(torch.isfinite(part).all()) for state in states.values() for part in state)
+
+
+def prepare(
+    members: Mapping[Any, Any] | Sequence[Any],
+    x0: Start,
+    grid: TimeGrid,
+    paths: int | None,
+    seed: int = 0,
+    *,
+    save: str | Sequence[float] = "final",
+    actions: Tensor | None = None,
+    dtype: torch.dtype | None = None,
+    coarsen: int = 1,
+) -> Ensemble:
+    """Check everything once and return an `Ensemble`; arguments as in `simulate_coupled`.
+
+    `coarsen` runs the same Brownian paths on every k-th grid time.
+    """
+    named = dict(members) if isinstance(members, Mapping) else dict(enumerate(members))
+    if not named:
+        raise InvalidArgument("members is empty: give at least one system.")
+    if not isinstance(grid, TimeGrid):
+        raise InvalidArgument(f"grid must be a TimeGrid, got {type(grid).__name__}.")
+    integer("seed", seed, least=0)
+    first = next(iter(named.values()))
+    x, paths = start_states(x0, first.system if isinstance(first, Variations) else first, paths, dtype)
+    actions = check_actions(actions, grid, paths)
+    if actions is not None and coarsen > 1:
+        raise InvalidArgument("actions are held over each step, so a coarser grid is another system; use coarsen=1.")
+    fine, grid = grid, grid.coarsen(coarsen)
+    saved = grid.saved(save)
+    probe = rows(x, 0, min(paths, 2))
+    a = None if actions is None else rows(actions[0].to(x.dtype), 0, len(probe))
+    ready = {name: _member(member, probe, a, grid, paths) for name, member in named.items()}
+    widths: dict[str, int] = {}
+    for name, member in ready.items():
+        for purpose, width in member.noise:
+            if widths.setdefault(purpose, width) != width:
+                raise InvalidArgument(
+                    f"member {name!r} has {width} noise columns for {purpose!r}, another member {widths[purpose]}; "
+                    f"coupled members share one Brownian motion: give them equal noise_dim."
+                )
+    noise = tuple(BrownianMotion(seed, fine, width, purpose).coarsen(coarsen) for purpose, width in widths.items())
+    recipe = partial(prepare, named, x0, fine, paths, seed, save=save, actions=actions, dtype=dtype, coarsen=coarsen)
+    return Ensemble(ready, x.detach(), grid, paths, noise, actions, saved, recipe)
+
+
+def _member(member: Any, probe: Tensor, a: Tensor | None, grid: TimeGrid, paths: int) -> _Member:
+    if isinstance(member, Variations):
+        return _varied(member, probe, a, grid, paths)
+    if isinstance(member, PerturbedSDE):
+        return _perturbed(member, probe, a, grid, paths)
+    step = _step_map(member, probe, a, grid)
+
+    def advance(n: int, state: State, noise: tuple[Tensor, ...], a: Tensor | None) -> State:
+        (x,) = state
+        xi = noise[0] if len(noise) == 1 else torch.cat(noise, dim=1)
+        return (step.mean(n, x, a) + multiply(step.scale(n, x, a), xi),)
+
+    def start(x: Tensor, first: int) -> State:
+        return (x if step.start is None else step.start(x, first),)
+
+    return _Member(step.noise_groups, start, advance, varied=False)
+
+
+def _perturbed(member: PerturbedSDE, probe: Tensor, a: Tensor | None, grid: TimeGrid, paths: int) -> _Member:
+    # Base and error are added without forming the perturbed system's wide matrix of noise columns.
+    check_eps(member.eps, probe.dtype)
+    check_initial_error(member.error.initial, paths)
+    step = _step_map(member.base, probe, a, grid)
+    error = step_error(member.error, step, probe, grid)
+    eps, own = member.eps, bool(error.own_dim)
+
+    def advance(n: int, state: State, noise: tuple[Tensor, ...], a: Tensor | None) -> State:
+        (x,) = state
+        base = noise[:-1] if own else noise
+        xi = base[0] if len(base) == 1 else torch.cat(base, dim=1)
+        x_next = step.mean(n, x, a) + multiply(step.scale(n, x, a), xi)
+        if error.drift is not None:
+            x_next = x_next + eps * error.drift(n, x)
+        if error.diffusion is not None:
+            omega = error.normals(xi, noise[-1] if own else None)
+            x_next = x_next + eps * multiply(error.diffusion(n, x), omega)
+        return (x_next,)
+
+    def start(x: Tensor, first: int) -> State:
+        return (member.perturbed_start(x, first),)
+
+    return _Member(member.noise_groups, start, advance, varied=False)
+
+
+def _varied(member: Variations, probe: Tensor, a: Tensor | None, grid: TimeGrid, paths: int) -> _Member:
+    check_initial_error(member.error.initial, paths)
+    step = _step_map(member.system, probe, a, grid)
+    error = step_error(member.error, step, probe, None if isinstance(member.system, StepMap) else grid)
+    move = variation_step(step, error, member.derivatives, member.terms)
+    own = bool(error.own_dim)
+    groups = step.noise_groups
+    if own:
+        groups = (*groups, (f"error-{len(groups)}", error.own_dim))
+
+    def advance(n: int, state: State, noise: tuple[Tensor, ...], a: Tensor | None) -> State:
+        base = noise[:-1] if own else noise
+        xi = base[0] if len(base) == 1 else torch.cat(base, dim=1)
+        return move(n, Varied(*state), xi, noise[-1] if own else None, a)
+
+    def start(x: Tensor, first: int) -> State:
+        x = x if step.start is None else step.start(x, first)
+        eta = error.start(x, first)
+        return Varied(x, torch.zeros_like(x) if eta is None else eta.contiguous(), torch.zeros_like(x))
+
+    return _Member(groups, start, advance, varied=True)
+
+
+def _step_map(system: Any, probe: Tensor, a: Tensor | None, grid: TimeGrid) -> StepMap:
+    if not isinstance(system, StepMap):
+        check_system(system, probe, a)
+        return euler_map(system, grid, x0=probe)
+    if (a is None) != (system.action_dim == 0) or (a is not None and a.shape[1] != system.action_dim):
+        got = "none" if a is None else f"{a.shape[1]}"
+        raise InvalidArgument(f"actions must have {system.action_dim} columns for this step map, got {got}.")
+    mean, scale = system.mean(0, probe, a), system.scale(0, probe, a)
+    for label, value in (("mean", mean), ("scale", scale)):
+        if value.dtype != probe.dtype:
+            raise InvalidArgument(f"{label} returned {value.dtype} for a state of {probe.dtype}; make them equal.")
+    if mean.shape != probe.shape:
+        raise InvalidArgument(f"mean must return shape {tuple(probe.shape)}, got {tuple(mean.shape)}.")
+    wide = (*probe.shape, system.noise_dim)
+    if scale.shape not in (probe.shape, wide) or (scale.ndim == 2 and system.noise_dim != system.dim):
+        raise InvalidArgument(f"scale must return shape {tuple(probe.shape)} or {wide}, got {tuple(scale.shape)}.")
+    return system
+
+
+def simulate_coupled(
+    members: Mapping[Any, Any] | Sequence[Any],
+    x0: Start,
+    grid: TimeGrid,
+    paths: int | None = None,
+    seed: int = 0,
+    *,
+    observe: Observe | None = None,
+    save: str | Sequence[float] = "final",
+    actions: Tensor | None = None,
+    dtype: torch.dtype | None = None,
+    executor: Executor | None = None,
+) -> CoupledRun:
+    """Simulate several systems and their variations on one Brownian path, by the ensemble engine (Euler–Maruyama).
+
+    Args:
+        members: named systems (`LatentSDE`, torchsde SDE, `perturb(...)`, `StepMap`) or `Variations`; a sequence is
+            named 0, 1, ….
+        x0: start of the base: a number, (dim,) or (paths, dim); perturbed members start at x0 + ε η.
+        grid: time grid.
+        paths: number of paths; not needed if x0 has one row a path.
+        seed: whole number >= 0; equal seeds give equal noise, also in `simulate`.
+        observe: called with {name: state} at each saved time, where a state is (paths, dim), or a `Varied` triple for
+            `Variations`; returns (paths,) or (paths, k). Then only the moments of its values are kept.
+        save: "final", "all", or grid times.
+        actions: (steps, action_dim) or (steps, paths, action_dim), held over each step.
+        dtype: dtype of the states; by default that of x0 or of the first system.
+        executor: where to run the blocks; the result is the same to the bit on one kind of machine.
+
+    Returns:
+        A `CoupledRun` with trajectories, states (saved, paths, dim), or with moments.
+
+    Raises:
+        InvalidArgument: a shape, a number of noise columns, or an argument is wrong.
+        NumericalFailure: a state is not finite.
+
+    Example:
+        >>> from sdewm.drifts import Linear
+        >>> from sdewm.dynamics.error import RepresentationError, perturb
+        >>> base = Linear(a=-1.0, b=0.5)
+        >>> error = RepresentationError(diffusion=lambda t, x: torch.ones_like(x))
+        >>> run = simulate_coupled({"x": base, "xe": perturb(base, error, 0.1)}, 1.0, TimeGrid(1.0, 20), paths=8)
+        >>> run["xe"].final.shape
+        torch.Size([8, 1])
+    """
+    ensemble = prepare(members, x0, grid, paths, seed, save=save, actions=actions, dtype=dtype)
+    if observe is not None:
+        return CoupledRun(grid, ensemble.saved, {}, reduce_blocks(ensemble, observe, executor))
+    each = list(map_blocks(_Kept(ensemble), ensemble.blocks, executor))
+    trajectories: dict[Any, Any] = {}
+    for name, member in ensemble.members.items():
+        parts = [torch.cat([block[name][i] for block in each], dim=1) for i in range(3 if member.varied else 1)]
+        kept = [Trajectory(grid, part, ensemble.saved) for part in parts]
+        trajectories[name] = tuple(kept) if member.varied else kept[0]
+    return CoupledRun(grid, ensemble.saved, trajectories, ())
+
+
+def reduce_blocks(ensemble: Ensemble, observe: Observe, executor: Executor | None = None) -> tuple[Moments, ...]:
+    """Moments over all blocks for each saved time, merged in the order of the blocks."""
+    total: tuple[Moments, ...] = ()
+    for part in map_blocks(_Observed(ensemble, observe), ensemble.blocks, executor):
+        total = part if not total else tuple(a.merge(b) for a, b in zip(total, part, strict=True))
+    return total
+
+
+def map_blocks(work: Callable[[int], Any], blocks: range, executor: Executor | None) -> Iterator[Any]:
+    """work(block) for every block, in order, here or on an executor."""
+    return map(work, blocks) if executor is None else executor.map(work, blocks)
+
+
+@final
+@dataclass(frozen=True)
+class _Observed:
+    ensemble: Ensemble
+    function: Observe
+
+    def __call__(self, block: int) -> tuple[Moments, ...]:
+        return self.ensemble.observe(block, self.function)
+
+
+@final
+@dataclass(frozen=True)
+class _Kept:
+    ensemble: Ensemble
+
+    def __call__(self, block: int) -> dict[Any, tuple[Tensor, ...]]:
+        saved = [
+            {name: (state if isinstance(state, tuple) else (state,)) for name, state in states.items()}
+            for states in self.ensemble.run(block)
+        ]
+        return {
+            name: tuple(torch.stack(parts) for parts in zip(*(s[name] for s in saved), strict=True))
+            for name in saved[0]
+        }

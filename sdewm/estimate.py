@@ -1,0 +1,197 @@
+"""Means over independent paths, with intervals that remember which run they come from."""
+
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .exceptions import InvalidArgument
+from .validation import level as check_level
+
+Array = NDArray[np.float64]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """First and second moments of k quantities observed on n independent paths.
+
+    Sums of blocks are merged in a fixed order (Chan, Golub, LeVeque), so the result does not depend on who computed
+    which block.
+
+    Attributes:
+        n: number of paths.
+        mean: (k,) sample means.
+        scatter: (k, k) sums of products of deviations from the mean.
+        low, high: (k,) extremes, by which a single dominating path is noticed.
+        noise: what fixes the noise of this run; two runs on the same noise are dependent.
+    """
+
+    n: int
+    mean: Array
+    scatter: Array
+    low: Array
+    high: Array
+    noise: str | None = None
+
+    @staticmethod
+    def of(values: ArrayLike, noise: str | None = None) -> "Moments":
+        """Moments of `values` of shape (n, k) or (n,)."""
+        x = np.asarray(values, dtype=np.float64)
+        x = x[:, None] if x.ndim == 1 else x
+        if x.ndim != 2 or not x.shape[0]:
+            raise InvalidArgument(f"values must have shape (n, k) with n >= 1, got {x.shape}.")
+        mean = x.mean(0)
+        deviation = x - mean
+        return Moments(len(x), mean, deviation.T @ deviation, x.min(0), x.max(0), noise)
+
+    def merge(self, other: "Moments") -> "Moments":
+        """Moments of both samples together."""
+        n = self.n + other.n
+        delta = other.mean - self.mean
+        return Moments(
+            n,
+            self.mean + delta * (other.n / n),
+            self.scatter + other.scatter + np.outer(delta, delta) * (self.n * other.n / n),
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+            self.noise,
+        )
+
+    @property
+    def covariance(self) -> Array:
+        """(k, k) covariance of the means; infinite for a single path."""
+        if self.n < 2:
+            return np.full_like(self.scatter, np.inf)
+        return self.scatter / ((self.n - 1) * self.n)
+
+    def estimate(self, weights: ArrayLike) -> "Estimate":
+        """The linear combination of the k means with these weights."""
+        return Estimate(0.0, ((self, np.asarray(weights, dtype=np.float64)),))
+
+    def estimates(self) -> tuple["Estimate", ...]:
+        """One estimate for each of the k means, sharing their covariance."""
+        return tuple(self.estimate(row) for row in np.eye(len(self.mean)))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A linear combination of sample means with its standard error and interval.
+
+    Estimates from one run share that run's covariance: `e.P * eps + (e.Q + e.S / 2) * eps**2` has an honest
+    interval. Estimates from different runs are taken for independent.
+
+    The interval is Student's, from the central limit theorem: it is asymptotic, and for heavy tails it is too short;
+    `largest_share` says how much of the variance one single path contributes.
+
+    Raises:
+        InvalidArgument: two runs on the same noise are combined (their covariance is unknown).
+
+    Example:
+        >>> a, b = Moments.of([[1.0, 2.0], [3.0, 6.0], [2.0, 4.0]]).estimates()
+        >>> (b - 2 * a).value, (b - 2 * a).standard_error
+        (0.0, 0.0)
+    """
+
+    constant: float
+    parts: tuple[tuple[Moments, Array], ...]
+    _variance: float = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        variance = 0.0
+        for m, w in self.parts:
+            used = w != 0.0
+            if used.any():
+                # One path says nothing about its spread, not even of a difference.
+                variance += np.inf if m.n < 2 else float(w[used] @ m.covariance[np.ix_(used, used)] @ w[used])
+        # Rounding may push a variance of zero below it; a NaN stays one.
+        object.__setattr__(self, "_variance", 0.0 if variance < 0.0 else variance)
+
+    @property
+    def value(self) -> float:
+        """The point estimate."""
+        return self.constant + sum(float(w[w != 0.0] @ m.mean[w != 0.0]) for m, w in self.parts)
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of `value`."""
+        return float(np.sqrt(self._variance))
+
+    @property
+    def n(self) -> int:
+        """Number of paths of the smallest run that contributes."""
+        return min((m.n for m, _ in self.parts), default=0)
+
+    @property
+    def largest_share(self) -> float:
+        """Largest share of a contributing quantity's sum of squares that is due to one single path.
+
+        Near 1/n for bounded quantities; a share of some per cent means that the interval rests on a few paths.
+        """
+        shares = [0.0]
+        for m, w in self.parts:
+            used = w != 0.0
+            extreme = np.maximum(np.abs(m.low - m.mean), np.abs(m.high - m.mean))[used] ** 2
+            total = np.diag(m.scatter)[used]
+            share = np.divide(extreme, total, out=np.zeros_like(total), where=total > 0)
+            shares.append(float(np.max(share, initial=0.0)))
+        return max(shares)
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Two-sided confidence interval."""
+        from scipy.special import stdtrit  # here, so that importing the package stays quick
+
+        half = 0.0
+        if self._variance != 0.0:
+            half = float(stdtrit(max(self.n - 1, 1), 0.5 + check_level(level) / 2)) * self.standard_error
+        return self.value - half, self.value + half
+
+    def __add__(self, other: "Estimate | float") -> "Estimate":
+        if not isinstance(other, Estimate):
+            return Estimate(self.constant + float(other), self.parts)
+        parts = list(self.parts)
+        for moments, weights in other.parts:
+            for i, (mine, w) in enumerate(parts):
+                if mine is moments:
+                    parts[i] = (mine, w + weights)
+                    break
+                if mine.noise is not None and mine.noise == moments.noise:
+                    raise InvalidArgument(
+                        "two estimates from separate runs on the same noise cannot be combined: their covariance is "
+                        "unknown; give the second run another seed, or observe both quantities in one run."
+                    )
+            else:
+                parts.append((moments, weights))
+        return Estimate(self.constant + other.constant, tuple(parts))
+
+    def __mul__(self, factor: float) -> "Estimate":
+        if isinstance(factor, Estimate):
+            return NotImplemented
+        factor = float(factor)
+        return Estimate(self.constant * factor, tuple((m, w * factor) for m, w in self.parts))
+
+    def __neg__(self) -> "Estimate":
+        return self * -1.0
+
+    def __sub__(self, other: "Estimate | float") -> "Estimate":
+        return self + (-other)
+
+    def __rsub__(self, other: float) -> "Estimate":
+        return (-self) + other
+
+    def __truediv__(self, divisor: float) -> "Estimate":
+        return self * (1.0 / divisor)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __str__(self) -> str:
+        low, high = self.interval()
+        return f"{self.value:.5g} [{low:.5g}, {high:.5g}]"
+
+    __repr__ = __str__

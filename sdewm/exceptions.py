@@ -1,0 +1,35 @@
+"""The errors of this package, one sentence each: what was given, what is allowed, what to do."""
+
+
+class SdewmError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InvalidArgument(SdewmError, ValueError):
+    """An argument is outside what the function accepts; the message names it, its value and the remedy."""
+
+
+class Refused(SdewmError, ValueError):
+    """A request is well formed but mathematically not available; the message gives the reason."""
+
+
+class MissingExtra(SdewmError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+class NumericalFailure(SdewmError, ArithmeticError):
+    """A simulation produced a state that is not finite.
+
+    Attributes:
+        path: index of the first path that failed, or `None` where it is not known.
+        time: time of the first state that is not finite, or `None`.
+        count: number of failed paths among those simulated so far.
+    """
+
+    def __init__(self, message: str, path: int | None = None, time: float | None = None, count: int = 0) -> None:
+        super().__init__(message)
+        self.path, self.time, self.count = path, time, count
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions travel between worker processes by pickling their constructor's arguments.
+        return type(self), (str(self), self.path, self.time, self.count)

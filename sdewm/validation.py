@@ -1,0 +1,44 @@
+"""Checks of plain arguments, so that every function words the same complaint in the same way."""
+
+import math
+import numbers
+from collections.abc import Collection
+
+from .exceptions import InvalidArgument
+
+
+def integer(name: str, value: object, *, least: int) -> int:
+    """`value` as an `int` that is at least `least`; bools and fractions are refused."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < least:
+        raise InvalidArgument(f"{name} must be a whole number >= {least}, got {value!r}.")
+    return int(value)
+
+
+def positive(name: str, value: object) -> float:
+    """`value` as a finite `float` above zero."""
+    number = real(name, value)
+    if not number > 0.0:
+        raise InvalidArgument(f"{name} must be above zero, got {value!r}.")
+    return number
+
+
+def real(name: str, value: object) -> float:
+    """`value` as a finite `float`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise InvalidArgument(f"{name} must be a finite number, got {value!r}.")
+    return float(value)
+
+
+def one_of(name: str, value: str, allowed: Collection[str]) -> str:
+    """`value` if it is among `allowed`."""
+    if value not in allowed:
+        raise InvalidArgument(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
+    return value
+
+
+def level(value: object) -> float:
+    """A confidence level strictly between zero and one."""
+    number = real("level", value)
+    if not 0.0 < number < 1.0:
+        raise InvalidArgument(f"level must lie strictly between 0 and 1, got {value!r}.")
+    return number

@@ -1,0 +1,77 @@
+"""What a check has found, and how far it may be believed."""
+
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any, final
+
+
+@final
+class Outcome(Enum):
+    """The five answers that a check can give."""
+
+    HOLDS = "holds"
+    VIOLATED = "violated"
+    INCONCLUSIVE = "inconclusive"
+    HYPOTHESIS_FAILS = "hypothesis fails"
+    NUMERICAL_FAILURE = "numerical failure"
+
+
+@final
+class Grade(Enum):
+    """How the error rate of a verdict is known."""
+
+    CERTIFIED = "certified"
+    ASYMPTOTIC = "asymptotic"
+
+
+@final
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of one check with the numbers it rests on.
+
+    Attributes:
+        outcome: holds, violated, inconclusive, hypothesis fails or numerical failure.
+        grade: certified (a theorem bounds the error rate) or asymptotic (central limit theorem).
+        reason: one sentence with the numbers.
+        interval: confidence interval of the judged quantity, `None` where nothing was estimated.
+        allowed: the range which the statement allows that quantity.
+        margin: distance from the interval to the decision's border, in the unit of `interval`; negative where
+            the two overlap.
+        level: confidence level of the interval.
+        flags: remarks that did not decide, such as unchecked hypotheses.
+    """
+
+    outcome: Outcome
+    grade: Grade
+    reason: str
+    interval: tuple[float, float] | None = None
+    allowed: tuple[float, float] | None = None
+    margin: float | None = None
+    level: float | None = None
+    flags: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        flags = f" [{'; '.join(self.flags)}]" if self.flags else ""
+        return f"{self.outcome.value} ({self.grade.value}): {self.reason}{flags}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return {**asdict(self), "outcome": self.outcome.value, "grade": self.grade.value}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> "Verdict":
+        """The inverse of `to_json`."""
+
+        def pair(value: Any) -> tuple[float, float] | None:
+            return None if value is None else (float(value[0]), float(value[1]))
+
+        return Verdict(
+            Outcome(data["outcome"]),
+            Grade(data["grade"]),
+            data["reason"],
+            pair(data["interval"]),
+            pair(data["allowed"]),
+            data["margin"],
+            data["level"],
+            tuple(data["flags"]),
+        )
