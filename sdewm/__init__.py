@@ -1,3 +1,29 @@
 """Latent world models as stochastic differential equations, and their theory checked by number."""
 
+from importlib.metadata import version as _version
+
 from .dynamics import BrownianMotion as BrownianMotion
+from .dynamics import DifferentiableSDE as DifferentiableSDE
+from .dynamics import LatentSDE as LatentSDE
+from .dynamics import RepresentationError as RepresentationError
+from .dynamics import StepMap as StepMap
+from .dynamics import Terms as Terms
+from .dynamics import Trajectory as Trajectory
+from .dynamics import Variations as Variations
+from .dynamics import euler_map as euler_map
+from .dynamics import perturb as perturb
+from .dynamics import simulate as simulate
+from .dynamics import simulate_coupled as simulate_coupled
+from .estimate import Estimate as Estimate
+from .exceptions import InvalidArgument as InvalidArgument
+from .exceptions import MissingExtra as MissingExtra
+from .exceptions import NumericalFailure as NumericalFailure
+from .exceptions import Refused as Refused
+from .exceptions import SdewmError as SdewmError
+from .grid import TimeGrid as TimeGrid
+from .theory import Expansion as Expansion
+from .theory import expand as expand
+from .verdict import Outcome as Outcome
+from .verdict import Verdict as Verdict
+
+__version__ = _version("sdewm")

@@ -1,5 +1,6 @@
 """Means over independent paths, with intervals that remember which run they come from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final
 
@@ -42,22 +43,41 @@ class Moments:
         x = x[:, None] if x.ndim == 1 else x
         if x.ndim != 2 or not x.shape[0]:
             raise InvalidArgument(f"values must have shape (n, k) with n >= 1, got {x.shape}.")
-        mean = x.mean(0)
-        deviation = x - mean
-        return Moments(len(x), mean, deviation.T @ deviation, x.min(0), x.max(0), noise)
+        with np.errstate(invalid="ignore"):  # an infinite value makes its own moments NaN, and that is noticed
+            mean = x.mean(0)
+            deviation = x - mean
+            return Moments(len(x), mean, deviation.T @ deviation, x.min(0), x.max(0), noise)
+
+    def to_arrays(self) -> dict[str, Array]:
+        """All numbers as named arrays, for a file."""
+        return {
+            "n": np.array([self.n], dtype=np.float64),
+            "mean": self.mean,
+            "scatter": self.scatter,
+            "low": self.low,
+            "high": self.high,
+        }
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, Array], noise: str | None = None) -> "Moments":
+        """The inverse of `to_arrays`."""
+        return Moments(
+            int(arrays["n"][0]), arrays["mean"], arrays["scatter"], arrays["low"], arrays["high"], noise
+        )
 
     def merge(self, other: "Moments") -> "Moments":
         """Moments of both samples together."""
         n = self.n + other.n
-        delta = other.mean - self.mean
-        return Moments(
-            n,
-            self.mean + delta * (other.n / n),
-            self.scatter + other.scatter + np.outer(delta, delta) * (self.n * other.n / n),
-            np.minimum(self.low, other.low),
-            np.maximum(self.high, other.high),
-            self.noise,
-        )
+        with np.errstate(invalid="ignore"):
+            delta = other.mean - self.mean
+            return Moments(
+                n,
+                self.mean + delta * (other.n / n),
+                self.scatter + other.scatter + np.outer(delta, delta) * (self.n * other.n / n),
+                np.minimum(self.low, other.low),
+                np.maximum(self.high, other.high),
+                self.noise,
+            )
 
     @property
     def covariance(self) -> Array:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import final
 
 from .exceptions import InvalidArgument
@@ -43,7 +44,7 @@ class TimeGrid:
 
     def time(self, n: float) -> float:
         """Time of index n; a fractional n (a solver's stage) lies between grid points."""
-        return self.T * n / self.steps
+        return self.T * (n / self.steps)  # in this order the last time is T itself
 
     @property
     def times(self) -> tuple[float, ...]:
@@ -78,7 +79,7 @@ class TimeGrid:
         if not isinstance(save, Iterable):
             raise InvalidArgument(f"save must be 'all', 'final' or a sequence of grid times, got {save!r}.")
         indices = tuple(self.index(t) for t in save)
-        if not indices or any(b <= a for a, b in zip(indices, indices[1:], strict=False)):
+        if not indices or any(b <= a for a, b in pairwise(indices)):
             raise InvalidArgument(f"save must hold strictly increasing grid times, got {list(save)!r}.")
         return indices
 

@@ -24,9 +24,13 @@ def positive(name: str, value: object) -> float:
 
 def real(name: str, value: object) -> float:
     """`value` as a finite `float`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+    try:
+        number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
         raise InvalidArgument(f"{name} must be a finite number, got {value!r}.")
-    return float(value)
+    return number
 
 
 def one_of(name: str, value: str, allowed: Collection[str]) -> str:

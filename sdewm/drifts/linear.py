@@ -42,8 +42,7 @@ class Linear(DifferentiableSDE):
     ) -> None:
         super().__init__()
         matrix, columns = torch.as_tensor(a, dtype=torch.float64), torch.as_tensor(b, dtype=torch.float64)
-        known = {len(t) for t in (matrix,) if t.ndim == 2} | {t.shape[-1] for t in (columns,) if t.ndim == 3}
-        known |= set() if dim is None else {integer("dim", dim, least=1)}
+        known = set(matrix.shape) | set(columns.shape[1:]) | (set() if dim is None else {integer("dim", dim, least=1)})
         if matrix.ndim not in (0, 2) or columns.ndim not in (0, 3) or len(known) > 1:
             raise InvalidArgument(
                 f"a must be a number or (dim, dim) and b a number or (noise_dim, dim, dim), with dim = {dim}; got "
@@ -53,15 +52,17 @@ class Linear(DifferentiableSDE):
         eye = torch.eye(n, dtype=torch.float64)
         self.noise_type = "diagonal" if columns.ndim == 0 else "general"
         self.noise_dim = n if columns.ndim == 0 else len(columns)
-        offsets = torch.as_tensor(diffusion_offset, dtype=torch.float64)
+        shift, offsets = (torch.as_tensor(c, dtype=torch.float64) for c in (drift_offset, diffusion_offset))
+        if not all(bool(torch.isfinite(value).all()) for value in (matrix, columns, shift, offsets)):
+            raise InvalidArgument("a, b and the offsets must be finite, but some entries are NaN or infinite.")
         try:
-            self.register_buffer("A", matrix * eye if matrix.ndim == 0 else matrix.expand(n, n).clone())
-            self.register_buffer("c", torch.as_tensor(drift_offset, dtype=torch.float64).expand(n).clone())
+            self.register_buffer("A", matrix * eye if matrix.ndim == 0 else matrix.clone())
+            self.register_buffer("c", shift.expand(n).clone())
             if columns.ndim == 0:
                 self.register_buffer("B", columns * torch.diag_embed(eye))
                 self.register_buffer("d", offsets.expand(n) * eye)
             else:
-                self.register_buffer("B", columns.expand(len(columns), n, n).clone())
+                self.register_buffer("B", columns.clone())
                 self.register_buffer("d", offsets.expand(len(columns), n).clone())
         except RuntimeError as error:
             raise InvalidArgument(f"drift_offset or diffusion_offset does not fit dim = {n}: {error}") from error

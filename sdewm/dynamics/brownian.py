@@ -50,7 +50,8 @@ class BrownianMotion:
 
     Noise format 1: paths come in blocks of 1024; a block's normals are drawn in float32 by its own generator, step
     after step, in the order (step, path, column). So the noise of path i is the same to the bit for any number of
-    paths, block order, worker count and state dtype, and on a longer grid of equal step index.
+    paths, block order, worker count and state dtype, and on a longer grid of equal step index. (The sums of a coarsened
+    motion are rounded in the state's dtype.)
 
     Args:
         seed: whole number >= 0.

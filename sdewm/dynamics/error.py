@@ -134,7 +134,9 @@ class StepError:
             if zeta is None:
                 return xi if self.shared == 1.0 else self.shared * xi
             return self.own * zeta if self.shared == 0.0 else torch.add(self.own * zeta, xi, alpha=self.shared)
-        assert isinstance(self.shared, Tensor) and isinstance(self.own, Tensor) and zeta is not None
+        assert isinstance(self.shared, Tensor)
+        assert isinstance(self.own, Tensor)
+        assert zeta is not None
         return xi @ self.shared.to(xi) + zeta @ self.own.to(xi)
 
     def start(self, x: Tensor, first: int = 0) -> Tensor | None:
@@ -267,8 +269,8 @@ def check_eps(eps: object, dtype: torch.dtype | None = None) -> float:
     value = positive("eps", eps)
     if dtype is not None and value < smallest_eps(dtype):
         raise InvalidArgument(
-            f"eps = {value:g} is below {smallest_eps(dtype):.2g}, where rounding in {dtype} hides the difference of two "
-            f"states; use a larger eps{'' if dtype == torch.float64 else ' or float64'}."
+            f"eps = {value:g} is below {smallest_eps(dtype):.2g}, where rounding in {dtype} hides the difference of "
+            f"two states; use a larger eps{'' if dtype == torch.float64 else ' or float64'}."
         )
     return value
 
@@ -367,8 +369,8 @@ class PerturbedSDE(LatentSDE):
         super().__init__()
         if getattr(base, "sde_type", "ito") != "ito":
             raise Refused(
-                f"{type(base).__name__} is Stratonovich: whether the error is to be read in the Itô or the Stratonovich "
-                f"sense is not determined; write the base in Itô form."
+                f"{type(base).__name__} is Stratonovich: whether the error is to be read in the Itô or the "
+                f"Stratonovich sense is not determined; write the base in Itô form."
             )
         dim = getattr(base, "dim", None)
         if x0 is None and not isinstance(dim, int):

@@ -107,11 +107,10 @@ def euler_map(system: Any, grid: TimeGrid, actions: Tensor | None = None, *, x0:
     action_dim = int(getattr(system, "action_dim", 0))
     probe = torch.zeros(len(x0), action_dim, dtype=x0.dtype) if action_dim else None
     checked = check_system(system, x0, probe)
-    if actions is not None:
-        if actions.ndim != 2 or actions.shape != (grid.steps, action_dim):
-            raise InvalidArgument(
-                f"actions must have shape (steps, action_dim) = {(grid.steps, action_dim)}, got {tuple(actions.shape)}."
-            )
+    if actions is not None and actions.shape != (grid.steps, action_dim):
+        raise InvalidArgument(
+            f"actions must have shape (steps, action_dim) = {(grid.steps, action_dim)}, got {tuple(actions.shape)}."
+        )
     h, root = grid.h, math.sqrt(grid.h)
     source = checked.source
     # The hand-written derivatives of a Stratonovich system are not those of its Itô drift.

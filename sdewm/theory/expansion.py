@@ -72,9 +72,23 @@ class _Problem:
     def variations(self) -> Variations:
         return Variations(self.system, self.error, terms=self.terms)
 
+    def perturbed(self, eps: float) -> Any:
+        """The system with the error, of a size that the dtype of the states resolves."""
+        if isinstance(self.system, StepMap):
+            eps = check_eps(eps, self.x0.dtype)
+            return perturb(replace(self.system, dtype=self.x0.dtype), self.error, eps)
+        return perturb(self.system, self.error, eps, x0=rows(self.x0, 0, min(self.paths, 2)))
+
     def coefficients(self, state: Varied) -> list[Tensor]:
         """∇ℓᵀy₁, ∇ℓᵀy₂ and y₁ᵀ∇²ℓ y₁ of every path."""
-        value = self.value(state.x)
+        with torch.enable_grad():
+            value = self.value(state.x.detach().requires_grad_())
+        if not value.requires_grad:
+            raise InvalidArgument(
+                "loss does not depend on the states in a way that can be differentiated; leave out detach() and "
+                "no_grad(), and use a loss with derivatives."
+            )
+        value = value.detach()
         _, p, s = curve_derivatives(lambda e: self.loss(state.x + e * state.y1), value)
         _, q, _ = curve_derivatives(lambda e: self.loss(state.x + e * state.y2), value)
         return [p, q, s]
@@ -88,6 +102,8 @@ class _Problem:
                 f"loss must return one number a path, shape {(len(x),)} for states {tuple(x.shape)}, got {got}; "
                 f"sum over the last dimension."
             )
+        if not value.is_floating_point():
+            raise InvalidArgument(f"loss must return floating point numbers, got {value.dtype}.")
         return value
 
 
@@ -157,7 +173,7 @@ class Expansion:
             InvalidArgument: eps is not above zero, or too small for the dtype.
         """
         problem = self._problem if seed is None else replace(self._problem, seed=seed)
-        members = {"base": problem.system, "perturbed": self._perturbed(eps)}
+        members = {"base": problem.system, "perturbed": problem.perturbed(eps)}
         return problem.moments(
             members, lambda states: [problem.value(states["perturbed"]) - problem.value(states["base"])]
         ).estimates()[0]
@@ -175,7 +191,7 @@ class Expansion:
                 f"eps = {eps:g} is below {least:.2g}, where rounding in {problem.x0.dtype} hides a remainder of order "
                 f"eps**3; use a larger eps{'' if problem.x0.dtype == torch.float64 else ' or float64'}."
             )
-        members = {"varied": problem.variations(), "perturbed": self._perturbed(eps)}
+        members = {"varied": problem.variations(), "perturbed": problem.perturbed(eps)}
 
         def observe(states: Mapping[str, Any]) -> list[Tensor]:
             effect = problem.value(states["perturbed"]) - problem.value(states["varied"].x)
@@ -184,12 +200,6 @@ class Expansion:
 
         measured, predicted, *_ = problem.moments(members, observe).estimates()
         return Comparison(measured, predicted, measured - predicted)
-
-    def _perturbed(self, eps: float) -> Any:
-        problem = self._problem
-        if isinstance(problem.system, StepMap):
-            return perturb(problem.system, problem.error, eps)
-        return perturb(problem.system, problem.error, eps, x0=rows(problem.x0, 0, min(problem.paths, 2)))
 
 
 def expand(
@@ -234,7 +244,8 @@ def expand(
         An `Expansion`.
 
     Raises:
-        InvalidArgument: a shape or an argument is wrong.
+        InvalidArgument: a shape or an argument is wrong, or the loss has no derivatives.
+        Refused: the system is Stratonovich.
         NumericalFailure: a state, or the loss, is not finite.
 
     Warning:
@@ -255,7 +266,13 @@ def expand(
         True
     """
     one_of("form", form, FORMS)
-    terms = replace(FORMS[form], **dict.fromkeys(without, False)) if Terms.without(*without) else FORMS[form]
+    without = (without,) if isinstance(without, str) else tuple(without)
+    Terms.without(*without)  # refuses unknown names
+    terms = replace(FORMS[form], **dict.fromkeys(without, False))
+    if not isinstance(error, RepresentationError):
+        raise InvalidArgument(f"error must be a RepresentationError, got {type(error).__name__}.")
+    if not isinstance(grid, TimeGrid):
+        raise InvalidArgument(f"grid must be a TimeGrid, got {type(grid).__name__}.")
     if not callable(loss):
         raise InvalidArgument(f"loss must be a function of the states (paths, dim), got {loss!r}.")
     x, paths = start_states(x0, system, paths, dtype)
@@ -278,6 +295,7 @@ def expand(
         possible if extrapolate is None else extrapolate,
         executor,
     )
+    problem.perturbed(1.0)  # refuses what cannot be measured either
     moments = problem.moments(
         {"varied": problem.variations()}, lambda states: problem.coefficients(states["varied"])
     )

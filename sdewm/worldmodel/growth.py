@@ -2,8 +2,8 @@
 
 A zero-drift error moves z̃ by c T ω_n at step n, with ω_n fresh standard normals; a drift error moves it by c T v, with
 one direction v of norm √latent for all steps, paths and times. Both have the same one-step root mean square: c a
-coordinate, in the units of T. T = I in raw units; in whitened units T is the symmetric root of the covariance of z under
-filtering, so that c = 1 is as large as the latent itself.
+coordinate, in the units of T. T = I in raw units; in whitened units T is the symmetric root of the covariance of z
+after filtering, so that c = 1 is as large as the latent itself.
 
 Base and perturbed rollouts start in one filtered state, see the same actions and move on one Brownian path.
 """
@@ -26,6 +26,7 @@ from ..validation import integer, one_of, positive
 from .episodes import Episodes
 from .horizon import filtered
 from .neural_sde import NeuralSDE
+from .seeds import derived
 
 KINDS = ("zero drift", "zero drift, shared", "drift")
 UNITS = ("whitened", "raw")
@@ -123,13 +124,13 @@ def rollouts(
     starts = [(k % distinct) * spare // max(distinct - 1, 1) for k in range(needed)]
     windows = episodes.windows(starts, warm + steps)
     windows = Episodes(windows.observations[:paths], windows.actions[:paths])
-    start = filtered(model, windows, warm, seed=seed)
+    start = filtered(model, windows, warm, seed=derived(seed, "growth: filter"))
     root, inverse = _roots(torch.cov(model.rollout().split(start).predictor.T))
     actions = windows.actions[:, warm:].transpose(0, 1).to(start)
     return Rollouts(model, start, actions, root, inverse, torch.arange(paths) % len(episodes), seed)
 
 
-def growth(
+def measure_growth(
     setup: Rollouts, *, kind: str, unit: str = "whitened", sizes: Sequence[float] = (0.01, 0.03, 0.1, 0.3, 1.0)
 ) -> Growth:
     """Inject errors of one kind and several sizes into z̃ at every step, and measure.
@@ -153,7 +154,8 @@ def growth(
     members["first"] = Variations(system, error)
     steps, paths, _ = setup.actions.shape
     grid = TimeGrid(T=steps, steps=steps)
-    ensemble = prepare(members, setup.start, grid, paths, setup.seed + 1, save="all", actions=setup.actions)
+    noise_seed = derived(setup.seed, "growth: rollout")
+    ensemble = prepare(members, setup.start, grid, paths, noise_seed, save="all", actions=setup.actions)
     back = setup.inverse_root if unit == "whitened" else torch.eye(len(setup.root), dtype=setup.root.dtype)
 
     def read(x: Tensor) -> Tensor:
@@ -166,8 +168,8 @@ def growth(
     def measure(states: Mapping[Any, Any]) -> list[Tensor]:
         varied: Varied = states["first"]
         x, y1, y2 = varied
-        pair: tuple[Tensor, Tensor] = torch.func.jvp(read, (x,), (y1,))
-        seen, seen_y1 = pair
+        pair = torch.func.jvp(read, (x,), (y1,))
+        seen, seen_y1 = pair[0], pair[1]
         columns: list[list[Tensor]] = [[] for _ in range(5)]
         for c in sizes:
             e = states[c] - x

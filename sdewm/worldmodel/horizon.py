@@ -13,6 +13,7 @@ from ..grid import TimeGrid
 from ..validation import integer, positive
 from .episodes import Episodes
 from .neural_sde import NeuralSDE
+from .seeds import derived
 
 Predict = Callable[[Tensor, Tensor, int], Tensor]
 
@@ -58,8 +59,7 @@ def horizon_error(
         warm: observations given; the model filters them.
         horizon: largest number of steps ahead.
         starts: where in each test episode a window begins.
-        samples: 0 predicts by one rollout without noise (the filter's noise is left out, too, of no use to a point
-            prediction); otherwise by the mean over this many noisy filters and rollouts.
+        samples: 0 predicts by one filter and rollout without noise; otherwise by the mean over this many with noise.
         seed: fixes their noise.
 
     Raises:
@@ -93,12 +93,13 @@ def open_loop(model: NeuralSDE, windows: Episodes, *, warm: int, samples: int = 
     samples = integer("samples", samples, least=0)
     total = torch.zeros(())
     for sample in range(max(samples, 1)):
-        start = filtered(model, windows, warm, seed=2 * (seed + sample), noise=samples > 0)
+        start = filtered(model, windows, warm, seed=derived(seed, "open loop: filter", sample), noise=samples > 0)
         system = model.rollout(noise=samples > 0)
         actions = windows.actions[:, warm:].transpose(0, 1)
         grid = TimeGrid(T=len(actions), steps=len(actions))
         # The state after step n + 1 is the first to have seen o_n: the start belongs to o_{warm−1}, the next to o_warm.
-        states = simulate(system, start, grid, seed=2 * (seed + sample) + 1, actions=actions).states[1:]
+        noise_seed = derived(seed, "open loop: rollout", sample)
+        states = simulate(system, start, grid, seed=noise_seed, actions=actions).states[1:]
         blocks = system.split(states)
         total = total + model.read_out(blocks.hidden, blocks.predictor)
     return (total / max(samples, 1)).transpose(0, 1)

@@ -17,6 +17,7 @@ from ..grid import TimeGrid
 from ..validation import integer, positive, real
 from .episodes import Episodes
 from .neural_sde import Architecture, NeuralSDE
+from .seeds import derived
 
 
 @final
@@ -158,8 +159,7 @@ def train(
                 system,
                 observations[rows, columns],
                 actions[rows, columns],
-                # Distinct for every (seed, step): the steps of two seeds never share their noise.
-                seed=(seed << 32) + step,
+                seed=derived(seed, "neural sde: training noise", step),
                 observation_scale=settings.observation_scale,
             )
             loss = parts.reconstruction + settings.divergence_weight * parts.divergence

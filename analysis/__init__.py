@@ -1,0 +1,7 @@
+"""The catalogue of claims about latent world models: one claim a row, grouped by theme."""
+
+from sdewm.claims import Row
+
+from .expansion import ROWS as EXPANSION
+
+CATALOGUE: tuple[Row, ...] = (*EXPANSION,)

@@ -1,0 +1,103 @@
+"""Draw the figures and write the report: `python -m figures [CLAIM ...]`."""
+
+import argparse
+import json
+import sys
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from sdewm.claims.report import write_report
+from sdewm.claims.style import style
+from sdewm.exceptions import SdewmError
+from sdewm.run import Store
+from sdewm.run.store import write_whole
+
+from . import FIGURES
+from .kit import Cases, Drawing
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0, or 2 where there is nothing to draw from."""
+    parser = argparse.ArgumentParser(prog="python -m figures", description=__doc__)
+    parser.add_argument("claims", nargs="*", metavar="CLAIM", help="only these claims, e.g. X3")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--out", type=Path, default=Path("report"))
+    given = parser.parse_args(arguments)
+    path = given.results / "verdicts.json"
+    try:
+        verdicts = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        print(f"figures: {path} cannot be read ({error}); run python -m analysis first", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(f"figures: {path} is not valid JSON ({error}); run python -m analysis judge", file=sys.stderr)
+        return 2
+    known = list(dict.fromkeys(line["claim"] for line in verdicts["verdicts"]))
+    unknown = [claim for claim in given.claims if claim not in known]
+    if unknown:
+        print(f"figures: no verdict for {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
+        return 2
+    try:
+        store = Store(given.results / "records")
+        drawn: dict[str, tuple[Path, str]] = {}
+        made: dict[str, dict[str, Any]] = {}
+        for claim in given.claims or known:
+            cases = _cases(claim, verdicts["verdicts"], store)
+            made[claim] = _made(cases)
+            if claim in FIGURES and all(records for _, records in cases.values()):
+                drawn[claim] = _save(claim, FIGURES[claim](cases), given.out)
+        if not given.claims:
+            page = write_report(
+                given.out,
+                verdicts,
+                drawn,
+                made,
+                command=f"python -m analysis --claims {{claim}} --budget {verdicts['budget']} --seed {verdicts['seed']}",
+            )
+            print(f"report: {page.resolve()}")
+    except SdewmError as error:
+        print(f"figures: {error}", file=sys.stderr)
+        return 2
+    for claim, (figure, _) in drawn.items():
+        print(f"figure {claim}: {figure}")
+    return 0
+
+
+def _cases(claim: str, lines: list[dict[str, Any]], store: Store) -> Cases:
+    cases = {}
+    for line in lines:
+        if line["claim"] == claim:
+            found = [store.read(name) for name in line["records"]]
+            cases[line["case"]] = (line, [record for record in found if record is not None])
+    return cases
+
+
+def _made(cases: Cases) -> dict[str, Any]:
+    records = [record for _, found in cases.values() for record in found]
+    if not records:
+        return {}
+    facts = {key: value for key, value in records[0].made.items() if key not in ("seconds", "at")}
+    settings = {case: dict(found[0].key["settings"]) for case, (_, found) in cases.items() if found}
+    return {
+        **facts,
+        "settings": "; ".join(f"{case}: {values}" for case, values in settings.items()),
+        "records": ", ".join(record.name for record in records),
+        "computing time": f"{sum(float(r.made.get('seconds', 0.0)) for r in records):.1f} s",
+    }
+
+
+def _save(claim: str, drawing: Drawing, place: Path) -> tuple[Path, str]:
+    with style():
+        for suffix in ("png", "pdf", "svg"):
+            buffer = BytesIO()
+            # No dates in the files: the same records give the same bytes.
+            metadata = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[suffix]
+            drawing.figure.savefig(buffer, format=suffix, metadata=metadata)
+            write_whole(place / f"{claim}.{suffix}", buffer.getvalue())
+    write_whole(place / f"{claim}.json", (json.dumps(drawing.data, indent=1, default=float) + "\n").encode())
+    return place / f"{claim}.png", drawing.caption
+
+
+if __name__ == "__main__":
+    sys.exit(main())

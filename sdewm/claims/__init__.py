@@ -1,0 +1,8 @@
+"""Claims of one's own: stated, computed, judged, controlled and reported."""
+
+from .claim import Cell as Cell
+from .claim import Claim as Claim
+from .claim import Result as Result
+from .claim import Row as Row
+from .runner import judge as judge
+from .runner import run as run

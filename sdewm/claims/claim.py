@@ -1,0 +1,124 @@
+"""A claim: a statement made decidable, the work that decides it, and a control that must come out the other way."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from numpy.typing import NDArray
+
+from ..exceptions import InvalidArgument
+from ..run.store import Record
+from ..validation import integer, one_of
+from ..verdict import Outcome, Verdict
+
+BUDGETS = {"quick": 0.25, "standard": 1.0, "full": 8.0}
+
+
+@final
+@dataclass(frozen=True)
+class Cell:
+    """One piece of a claim's work: small enough to lose, and all that its result depends on.
+
+    Attributes:
+        case: the case of the claim that it serves.
+        settings: plain JSON values, such as paths, steps, sizes and the formula that is tried.
+        seed: seed of its noise.
+    """
+
+    case: str
+    settings: Mapping[str, Any]
+    seed: int
+
+
+@final
+@dataclass(frozen=True)
+class Result:
+    """What a cell has found: plain values and arrays."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+class Claim(ABC):
+    """A statement with cases, each of which gets a verdict of its own.
+
+    A claim is picklable, and never told what verdict is expected of it. The formula under test is one of its fields,
+    so that its control is the same code with another value there.
+
+    Attributes:
+        id: short name, such as "X3".
+        statement: one or two sentences, decidable.
+        cases: what is judged apart, in order.
+        source: where the statement is from, "as reconstructed" for the paper's formulas.
+        note: what a reader should know who sees the verdict: cases that are not affected, unchecked hypotheses.
+        algorithm: raised whenever the same settings would give another result.
+    """
+
+    id: str
+    statement: str
+    cases: tuple[str, ...]
+    source: str
+    note: str = ""
+    algorithm: int = 1
+
+    @abstractmethod
+    def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
+        """The work for one case.
+
+        Args:
+            case: one of `cases`.
+            scale: factor on the number of paths.
+            seed: seed of the noise.
+            drawn: whether the records are also drawn, or only judged.
+        """
+
+    @abstractmethod
+    def compute(self, cell: Cell) -> Result:
+        """Do the work of one cell."""
+
+    @abstractmethod
+    def judge(self, case: str, records: Sequence[Record]) -> Verdict:
+        """The verdict on one case, from its records alone."""
+
+    @abstractmethod
+    def control(self) -> "Claim":
+        """The same claim with its formula swapped, so that in every case another verdict must come out."""
+
+
+@final
+@dataclass(frozen=True)
+class Row:
+    """One line of a catalogue: a claim and, apart from it, what is expected.
+
+    Attributes:
+        claim: the claim.
+        expected: for each case the expected outcome; None for an open question.
+        repetitions: how often the control is repeated to measure its power.
+        repetition_scale: paths of a repetition, relative to the claim's own run.
+
+    Raises:
+        InvalidArgument: `expected` does not name exactly the claim's cases.
+    """
+
+    claim: Claim
+    expected: Mapping[str, Outcome | None]
+    repetitions: int = 20
+    repetition_scale: float = 0.25
+
+    def __post_init__(self) -> None:
+        integer("repetitions", self.repetitions, least=0)
+        if set(self.expected) != set(self.claim.cases):
+            raise InvalidArgument(
+                f"expected must name the cases of {self.claim.id}: {', '.join(self.claim.cases)}; "
+                f"got {', '.join(self.expected)}."
+            )
+
+
+def budget_scale(budget: str) -> float:
+    """The factor on the number of paths that a budget stands for.
+
+    Raises:
+        InvalidArgument: the budget is unknown.
+    """
+    return BUDGETS[one_of("budget", budget, BUDGETS)]

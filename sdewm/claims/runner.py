@@ -1,0 +1,242 @@
+"""From a catalogue to records, and from records to verdicts."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
+from dataclasses import asdict, dataclass, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO, final
+
+from ..dynamics.brownian import NOISE_FORMAT
+from ..exceptions import NumericalFailure
+from ..run.blocks import single_thread, workers
+from ..run.store import Record, Store, provenance, write_whole
+from ..stats.power import Power
+from ..verdict import Grade, Outcome, Verdict
+from .claim import Cell, Claim, Row, budget_scale
+
+_REPETITION_SEED = 1_000_003
+
+
+@final
+@dataclass(frozen=True)
+class Task:
+    """One cell of one claim (or of its control) and the record it becomes."""
+
+    claim: Claim
+    cell: Cell
+    budget: str
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """All that the result depends on, as JSON values."""
+        # The formula under test is a field of the claim, so a control has records of its own.
+        fields = asdict(self.claim) if is_dataclass(self.claim) else {}
+        return {
+            "claim": self.claim.id,
+            "fields": {name: value for name, value in sorted(fields.items())},
+            "algorithm": self.claim.algorithm,
+            "case": self.cell.case,
+            "settings": dict(self.cell.settings),
+            "seed": self.cell.seed,
+            "budget": self.budget,
+            "noise": NOISE_FORMAT,
+        }
+
+
+def tasks_of(claim: Claim, case: str, budget: str, scale: float, seed: int, drawn: bool) -> list[Task]:
+    """The tasks of one case."""
+    return [Task(claim, cell, budget) for cell in claim.cells(case, scale, seed, drawn)]
+
+
+def plan(row: Row, budget: str, seed: int) -> dict[str, dict[str, list[list[Task]]]]:
+    """For each case the tasks of the claim, of its control, and of the control's repetitions."""
+    scale, control = budget_scale(budget), row.claim.control()
+    small = scale * row.repetition_scale
+    return {
+        case: {
+            "claim": [tasks_of(row.claim, case, budget, scale, seed, True)],
+            "control": [tasks_of(control, case, budget, scale, seed, False)],
+            "repetitions": [
+                tasks_of(control, case, budget, small, seed + _REPETITION_SEED * (r + 1), False)
+                for r in range(row.repetitions)
+            ],
+        }
+        for case in row.claim.cases
+    }
+
+
+def run(
+    catalogue: Sequence[Row],
+    store: Store,
+    *,
+    budget: str = "standard",
+    seed: int = 0,
+    count: int = 1,
+    stream: TextIO | None = None,
+) -> int:
+    """Do all the work of a catalogue that the store does not hold yet; return how many cells were computed.
+
+    It can be stopped anywhere and started again: each finished cell is on disk.
+
+    Args:
+        catalogue: rows.
+        store: where records are kept.
+        budget: "quick", "standard" or "full".
+        seed: seed of every claim's noise.
+        count: number of worker processes.
+        stream: where to report progress, by default standard error.
+    """
+    stream = sys.stderr if stream is None else stream
+    todo: dict[str, Task] = {}
+    for row in catalogue:
+        for case in plan(row, budget, seed).values():
+            for task in _flatten(case):
+                todo.setdefault(json.dumps(task.key, sort_keys=True), task)
+    missing = [task for task in todo.values() if store.find(task.key) is None]
+    progress = _Progress(len(missing), stream)
+    progress.line(f"{len(todo) - len(missing)} of {len(todo)} cells are on record, {len(missing)} to compute")
+    facts = provenance()
+    with workers(min(count, max(len(missing), 1))) as executor:
+        if executor is None:
+            single_thread()
+            finished: Iterator[Record] = map(compute, missing)
+        else:
+            # The longest-lived tasks come first, or one of them would run alone at the end.
+            futures = [executor.submit(compute, task) for task in missing]
+            finished = (future.result() for future in as_completed(futures))
+        for record in finished:
+            store.write(Record(record.key, record.values, record.arrays, {**facts, **record.made}))
+            progress.step(f"{record.key['claim']} {record.key['case']}")
+    progress.close()
+    return len(missing)
+
+
+def compute(task: Task) -> Record:
+    """The record of one task; a numerical failure is a result too."""
+    started = time.perf_counter()
+    try:
+        result = task.claim.compute(task.cell)
+        values, arrays = dict(result.values), result.arrays
+    except NumericalFailure as failure:
+        values, arrays = {"numerical failure": str(failure)}, {}
+    made = {
+        "seconds": round(time.perf_counter() - started, 3),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return Record(task.key, values, arrays, made)
+
+
+def judge(catalogue: Sequence[Row], store: Store, *, budget: str = "standard", seed: int = 0) -> list[dict[str, Any]]:
+    """The verdicts of a catalogue, a pure function of its records.
+
+    Returns:
+        One mapping a case: claim, case, statement, verdict, expected outcome, control, power, names of the records.
+    """
+    lines = []
+    for row in catalogue:
+        control = row.claim.control()
+        for case, parts in plan(row, budget, seed).items():
+            verdict, records = _verdict(row.claim, case, parts["claim"][0], store)
+            other, _ = _verdict(control, case, parts["control"][0], store)
+            repeated = [_verdict(control, case, tasks, store)[0] for tasks in parts["repetitions"]]
+            expected = row.expected[case]
+            lines.append(
+                {
+                    "claim": row.claim.id,
+                    "case": case,
+                    "statement": row.claim.statement,
+                    "source": row.claim.source,
+                    "note": row.claim.note,
+                    "verdict": verdict.to_json(),
+                    "expected": None if expected is None else expected.value,
+                    "as expected": None if expected is None else verdict.outcome is expected,
+                    "control": other.to_json(),
+                    "control differs": _opposite(verdict.outcome, other.outcome),
+                    "power": [sum(_opposite(verdict.outcome, v.outcome) for v in repeated), len(repeated)],
+                    "records": [record.name for record in records],
+                    "seconds": round(sum(float(r.made.get("seconds", 0.0)) for r in records), 2),
+                }
+            )
+    return lines
+
+
+def _verdict(claim: Claim, case: str, tasks: Sequence[Task], store: Store) -> tuple[Verdict, list[Record]]:
+    found = [store.find(task.key) for task in tasks]
+    records = [record for record in found if record is not None]
+    if len(records) < len(tasks):
+        missing = len(tasks) - len(records)
+        return Verdict(Outcome.INCONCLUSIVE, Grade.ASYMPTOTIC, f"{missing} of {len(tasks)} records are missing"), records
+    failed = [str(r.values["numerical failure"]) for r in records if "numerical failure" in r.values]
+    if failed:
+        return Verdict(Outcome.NUMERICAL_FAILURE, Grade.CERTIFIED, failed[0]), records
+    return claim.judge(case, records), records
+
+
+def _opposite(a: Outcome, b: Outcome) -> bool:
+    """Whether b decides against a: an inconclusive control has caught nothing."""
+    decisive = {Outcome.HOLDS, Outcome.VIOLATED, Outcome.HYPOTHESIS_FAILS}
+    return a is not b and b in decisive
+
+
+def write_verdicts(lines: Sequence[Mapping[str, Any]], path: Path, **facts: Any) -> None:
+    """Write verdicts.json, whole or not at all."""
+    write_whole(path, (json.dumps({**facts, "verdicts": list(lines)}, indent=1) + "\n").encode())
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The verdicts as a plain text table."""
+    rows = [("claim", "case", "verdict", "expected", "control", "power", "interval")]
+    for line in lines:
+        interval = line["verdict"]["interval"]
+        rows.append(
+            (
+                line["claim"],
+                line["case"],
+                line["verdict"]["outcome"],
+                line["expected"] or "open",
+                line["control"]["outcome"],
+                str(Power(*line["power"])),
+                "" if interval is None else f"[{interval[0]:.4g}, {interval[1]:.4g}]",
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([text[0], "  ".join("-" * width for width in widths), *text[1:]])
+
+
+def _flatten(parts: Mapping[str, list[list[Task]]]) -> Iterator[Task]:
+    for lists in parts.values():
+        for tasks in lists:
+            yield from tasks
+
+
+@final
+class _Progress:
+    """A counter with the time left: one moving line on a terminal, a few plain lines in a log."""
+
+    def __init__(self, total: int, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total, self.stream, self.clock = total, stream, clock
+        self.done, self.started, self.terminal = 0, clock(), stream.isatty()
+        self.next_line = 10.0
+
+    def line(self, text: str) -> None:
+        print(text, file=self.stream, flush=True)
+
+    def step(self, label: str) -> None:
+        self.done += 1
+        elapsed = self.clock() - self.started
+        left = elapsed / self.done * (self.total - self.done)
+        text = f"{self.done}/{self.total} cells, {elapsed:.0f} s, about {left:.0f} s left: {label}"
+        if self.terminal:
+            print(f"\r\x1b[K{text}"[:100], end="", file=self.stream, flush=True)
+        elif elapsed >= self.next_line or self.done == self.total:
+            self.line(text)
+            self.next_line = elapsed + 10.0
+
+    def close(self) -> None:
+        if self.terminal and self.total:
+            print(file=self.stream)

@@ -1,0 +1,44 @@
+"""Processes to work in: one intra-op thread each."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+
+import torch
+
+from ..validation import integer
+
+
+@contextmanager
+def workers(count: int) -> Iterator[Executor | None]:
+    """An executor of `count` fresh processes, or None for one: then the work is done in this process.
+
+    Processes are spawned, not forked (a fork of a process with running threads can hang), and keep to one intra-op
+    thread: on shared cores two threads wait for each other.
+
+    Raises:
+        InvalidArgument: count is not a whole number >= 1.
+    """
+    if integer("workers", count, least=1) == 1:
+        yield None
+        return
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(count, mp_context=context, initializer=single_thread)
+    try:
+        yield executor
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    executor.shutdown()
+
+
+def single_thread() -> None:
+    """Keep torch in this process to one intra-op thread."""
+    torch.set_num_threads(1)
+
+
+def default_workers() -> int:
+    """As many workers as this process has cores, at most 8."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)

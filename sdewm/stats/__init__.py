@@ -1,0 +1,4 @@
+"""Decisions from estimates, with a stated error rate."""
+
+from .equivalence import equivalence as equivalence
+from .power import Power as Power

@@ -1,0 +1,44 @@
+"""How often the statistical tests cry wolf, in one place.
+
+Seeds are fixed, so that a test that passes once passes always on one kind of processor; on another kind the normals
+differ and each test is a fresh draw. A single interval is wrong with probability `FALSE_ALARM`, a statistic leaves
+`LIMIT` standard errors with probability 5.7e-7, and all checks of one run together may not spend more than `BUDGET`. Checks against seeds chosen until they are green are worth nothing: seeds here
+are small whole numbers, mostly 0, and a failing check is a finding.
+"""
+
+from scipy.special import ndtr
+
+from sdewm.estimate import Estimate
+
+FALSE_ALARM = 1e-5
+BUDGET = 1e-3
+LIMIT = 5.0
+
+_spent = 0.0
+
+
+def spend(probability: float = FALSE_ALARM) -> None:
+    """Book one check; fails where a run has booked more than its budget."""
+    global _spent
+    _spent += probability
+    assert _spent <= BUDGET, f"{_spent:.3g} of false alarms a run, more than {BUDGET:g}: make checks deterministic"
+
+
+def assert_covers(estimate: Estimate, truth: float, slack: float = 0.0) -> None:
+    """The interval of level 1 - FALSE_ALARM holds a number within `slack` (a known bias) of the truth."""
+    spend()
+    low, high = estimate.interval(1.0 - FALSE_ALARM)
+    assert low - slack <= truth <= high + slack, f"{truth:.6g} (+-{slack:.2g}) is outside [{low:.6g}, {high:.6g}]"
+
+
+def assert_misses(estimate: Estimate, falsehood: float) -> None:
+    """The same interval excludes a wrong value: the check above had the power to fail."""
+    low, high = estimate.interval(1.0 - FALSE_ALARM)
+    assert not low <= falsehood <= high, f"{falsehood:.6g} is inside [{low:.6g}, {high:.6g}]: the check has no power"
+
+
+def assert_normal(value: float, expected: float, standard_error: float) -> None:
+    """A statistic with a known normal law and standard error."""
+    spend(2.0 * float(ndtr(-LIMIT)))
+    z = (value - expected) / standard_error
+    assert abs(z) < LIMIT, f"{value:.6g} is {z:.1f} standard errors from {expected:.6g}"

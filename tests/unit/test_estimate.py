@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from sdewm.estimate import Estimate, Moments
+from sdewm.exceptions import InvalidArgument
+
+MIX = np.array([[1.0, 0.9, 0.0], [0.0, 0.4, -0.7], [0.0, 0.0, 1.3]])
+
+
+def sample(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, 3)) @ MIX + [1.0, -2.0, 1e3]
+
+
+def test_linear_combinations_have_the_standard_error_of_the_combined_sample() -> None:
+    x = sample(400)
+    p, q, s = Moments.of(x).estimates()
+    eps = 0.3
+    combined = eps * p + eps**2 * (q + s / 2) - 1.0
+    per_path = eps * x[:, 0] + eps**2 * (x[:, 1] + x[:, 2] / 2) - 1.0
+    assert combined.value == pytest.approx(per_path.mean(), rel=1e-12)
+    assert combined.standard_error == pytest.approx(per_path.std(ddof=1) / 20, rel=1e-10)
+    assert combined.n == 400
+    apart = np.sqrt((eps * p).standard_error ** 2 + (eps**2 * (q + s / 2)).standard_error ** 2)
+    assert abs(apart / combined.standard_error - 1) > 0.05  # without the covariance it would be another number
+
+
+def test_every_arithmetic_operation() -> None:
+    x = sample(50)
+    a, b, _ = Moments.of(x).estimates()
+    u, v = x[:, 0], x[:, 1]
+    for estimate, values in [
+        (a + b, u + v), (a - b, u - v), (-a, -u), (2 * a, 2 * u), (a * 2, 2 * u), (a / 4, u / 4), (a + 1, u + 1),
+        (1 + a, u + 1), (a - 1, u - 1), (1 - a, 1 - u), (np.float64(2) * a, 2 * u), (np.float64(1) - a, 1 - u),
+        (a + np.float32(1), u + 1),
+    ]:  # fmt: skip
+        assert isinstance(estimate, Estimate)
+        assert estimate.value == pytest.approx(values.mean(), rel=1e-12)
+        assert estimate.standard_error == pytest.approx(values.std(ddof=1) / 50**0.5, rel=1e-10)
+    assert (a - a).standard_error == 0.0
+    assert (a - a).interval() == (0.0, 0.0)
+    assert float(a) == a.value
+
+
+def test_a_product_of_estimates_is_no_estimate() -> None:
+    a, b, _ = Moments.of(sample(5)).estimates()
+    for operation in (lambda: a * b, lambda: a / b, lambda: 1 / b):
+        with pytest.raises(TypeError):
+            operation()
+
+
+def test_interval_is_students() -> None:
+    x = sample(12)[:, 0]
+    (a,) = Moments.of(x).estimates()
+    for level in (0.5, 0.95, 0.999):
+        expected = stats.t.interval(level, 11, loc=x.mean(), scale=x.std(ddof=1) / 12**0.5)
+        assert a.interval(level) == pytest.approx(expected, rel=1e-9)
+    with pytest.raises(InvalidArgument, match="level must lie strictly between 0 and 1, got 1"):
+        a.interval(1)
+
+
+def test_independent_runs_add_their_variances() -> None:
+    a, b = Moments.of(sample(30)).estimates()[0], Moments.of(sample(40, 1)).estimates()[0]
+    assert (a - b).standard_error == pytest.approx(np.hypot(a.standard_error, b.standard_error), rel=1e-12)
+    assert (a - b).n == 30
+
+
+def test_two_runs_on_the_same_noise_are_refused_and_one_run_is_not() -> None:
+    first, again = Moments.of(sample(30), "seed 0"), Moments.of(sample(30), "seed 0")
+    other, unnamed = Moments.of(sample(30, 1), "seed 1"), Moments.of(sample(30, 2))
+    a = first.estimates()[0]
+    for fine in (first.estimates()[1], other.estimates()[0], unnamed.estimates()[0]):
+        assert (a + fine).standard_error > 0
+    with pytest.raises(InvalidArgument, match="same noise cannot be combined"):
+        a + again.estimates()[0]
+    with pytest.raises(InvalidArgument, match="same noise"):
+        (a + other.estimates()[0]) - (unnamed.estimates()[0] + again.estimates()[1])
+
+
+@pytest.mark.parametrize("cuts", [[1], [100], [1, 2, 3, 500], list(range(1, 1000, 7))])
+def test_merging_blocks_equals_all_at_once(cuts: list[int]) -> None:
+    x = sample(1000)
+    whole = Moments.of(x)
+    first, *rest = (Moments.of(part) for part in np.split(x, cuts))
+    merged = first
+    for part in rest:
+        merged = merged.merge(part)
+    assert merged.n == 1000
+    np.testing.assert_allclose(merged.mean, whole.mean, rtol=1e-13)
+    np.testing.assert_allclose(merged.scatter, whole.scatter, rtol=1e-10, atol=1e-9)
+    np.testing.assert_array_equal([merged.low, merged.high], [whole.low, whole.high])
+    np.testing.assert_allclose(whole.covariance, np.cov(x.T) / 1000, rtol=1e-10, atol=1e-15)
+
+
+def test_merging_needs_the_distance_of_the_means() -> None:
+    x = np.array([0.0, 0.0, 10.0, 10.0])
+    merged = Moments.of(x[:2]).merge(Moments.of(x[2:]))
+    assert merged.scatter[0, 0] == 100.0  # the scatter inside both blocks is zero
+
+
+def test_a_single_path_has_no_interval() -> None:
+    a, b = Moments.of(np.array([[1.0, 3.0]])).estimates()
+    for estimate in (a, b - a, a - a + b):
+        assert estimate.interval() == (-np.inf, np.inf)
+    assert (a - a).interval() == (0.0, 0.0)
+
+
+def test_what_is_not_finite_is_never_a_point() -> None:
+    for bad in (np.nan, np.inf):
+        broken, sound = Moments.of(np.array([[1.0, 1.0], [bad, 2.0]])).estimates()
+        assert np.isnan(broken.interval()).all()
+        assert np.isfinite(sound.interval()).all()  # the bad column does not spoil its neighbour
+        assert np.isnan((broken + sound).standard_error)
+
+
+def test_a_dominating_path_is_noticed() -> None:
+    x = np.ones(1000)
+    x[::2] = -1
+    assert Moments.of(x).estimates()[0].largest_share == pytest.approx(1e-3, rel=1e-6)
+    x[0] = 1e3
+    assert Moments.of(x).estimates()[0].largest_share > 0.99
+
+
+@pytest.mark.parametrize("values", [np.zeros((0, 2)), np.zeros(0), np.zeros((2, 2, 2))])
+def test_shapes_without_a_meaning(values: np.ndarray) -> None:
+    with pytest.raises(InvalidArgument, match="values must have shape"):
+        Moments.of(values)
+
+
+def test_text() -> None:
+    (a,) = Moments.of(np.array([1.0, 2.0, 3.0])).estimates()
+    assert str(a) == repr(a) == "2 [-0.48414, 4.4841]"
