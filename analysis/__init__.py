@@ -3,5 +3,6 @@
 from sdewm.claims import Row
 
 from .expansion import ROWS as EXPANSION
+from .learned import ROWS as LEARNED
 
-CATALOGUE: tuple[Row, ...] = (*EXPANSION,)
+CATALOGUE: tuple[Row, ...] = (*EXPANSION, *LEARNED)

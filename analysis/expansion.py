@@ -84,15 +84,16 @@ class UncorrectedForm(Claim):
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         # At T = 1 the squares of squares have so heavy a tail that single paths decide; at ½ they do not.
         settings = {"a": -0.5, "b": 0.6, "c": 1.0, "x0": 1.0, "T": 0.5, "steps": 32, "eps": 0.1}
-        return [Cell(case, {**settings, "paths": max(int(262_144 * scale), 1024)}, seed)]
+        paths = max(int(262_144 * scale), 1024)
+        return [Cell(self.id, {"case": case, "form": self.form, **settings, "paths": paths}, seed)]
 
     def compute(self, cell: Cell) -> Result:
         s = cell.settings
-        loss: Loss = total if cell.case == "P, affine loss" else square
+        loss: Loss = total if s["case"] == "P, affine loss" else square
         eps, grid = s["eps"], TimeGrid(s["T"], s["steps"])
         system, error = Linear(a=s["a"], b=s["b"]), RepresentationError(diffusion=ones).scaled(s["c"])
         members = {
-            "varied": Variations(system, error, terms=FORMS[self.form]),
+            "varied": Variations(system, error, terms=FORMS[s["form"]]),
             "plus": perturb(system, error, eps),
             "minus": perturb(system, error.scaled(-1.0), eps),
         }
@@ -101,11 +102,13 @@ class UncorrectedForm(Claim):
             x, y1, y2 = states["varied"]
             here, up, down = loss(x), loss(states["plus"]), loss(states["minus"])
             _, p, curvature = curve_derivatives(lambda e: loss(x + e * y1 + e**2 * y2), here)
+            form = torch.stack((p, 0.5 * curvature), 1)
             measured = torch.stack(((up - down) / (2.0 * eps), (up - 2.0 * here + down) / (2.0 * eps**2)), 1)
-            return torch.cat((torch.stack((p, 0.5 * curvature), 1), measured), 1)
+            # The differences are columns of their own, so that their tails are seen and not those of their parts.
+            return torch.cat((form, measured, form - measured), 1)
 
         run = simulate_coupled(members, s["x0"], grid, s["paths"], cell.seed, observe=observe)
-        return Result({"closed form": self._closed_form(s, cell.case)}, run.moments[0].to_arrays())
+        return Result({"closed form": self._closed_form(s, s["case"])}, run.moments[0].to_arrays())
 
     def _closed_form(self, s: Mapping[str, Any], case: str) -> dict[str, float]:
         """P and S/2 in continuous time, from the exact moments of the perturbed system, quadratic in ε."""
@@ -121,10 +124,10 @@ class UncorrectedForm(Claim):
 
     def judge(self, case: str, records: Sequence[Record]) -> Verdict:
         moments = moments_of(records)
-        form_p, form_s, true_p, true_s = moments.estimates()
+        *_, difference_p, difference_s = moments.estimates()
         if case == "S/2":
-            return equivalence(form_s - true_s, 0.05 * root_mean_square(moments, 3), what="S'/2 − S/2")
-        return equivalence(form_p - true_p, 0.05 * root_mean_square(moments, 2), what="P' − P")
+            return equivalence(difference_s, 0.05 * root_mean_square(moments, 3), what="S'/2 − S/2")
+        return equivalence(difference_p, 0.05 * root_mean_square(moments, 2), what="P' − P")
 
     def control(self) -> "UncorrectedForm":
         """The form with all Itô corrections."""
@@ -160,18 +163,19 @@ class ZeroDrift(Claim):
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         # The sizes are for the figure; the judge needs the variation only.
         settings = {"x0": 0.6, "T": 1.0, "steps": 64, "sizes": list(self.sizes) if drawn else []}
-        return [Cell(case, {**settings, "paths": max(int(131_072 * scale), 1024)}, seed)]
+        paths = max(int(131_072 * scale), 1024)
+        return [Cell(self.id, {"case": case, "broken": self.broken, **settings, "paths": paths}, seed)]
 
     def compute(self, cell: Cell) -> Result:
         s = cell.settings
-        shared, random = cell.case.startswith("shared"), cell.case.endswith("random base")
+        shared, random = s["case"].startswith("shared"), s["case"].endswith("random base")
         # Sharing a Brownian motion that the base does not use is sharing nothing, so only one case loses it here.
         affected = shared and random
         system = DoubleWell() if random else DoubleWell(noise=0.0, modulation=0.0)
         error = RepresentationError(
-            drift=wave if self.broken and not affected else None,
+            drift=wave if s["broken"] and not affected else None,
             diffusion=wave,
-            correlation="independent" if not shared or (self.broken and affected) else "shared",
+            correlation="independent" if not shared or (s["broken"] and affected) else "shared",
         )
         members = {"varied": Variations(system, error)}
         members |= {f"{eps:g}": perturb(system, error, eps) for eps in s["sizes"]}

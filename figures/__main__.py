@@ -53,7 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
                 verdicts,
                 drawn,
                 made,
-                command=f"python -m analysis --claims {{claim}} --budget {verdicts['budget']} --seed {verdicts['seed']}",
+                command="python -m analysis --claims {claim} "
+                f"--budget {verdicts['budget']} --seed {verdicts['seed']}",
             )
             print(f"report: {page.resolve()}")
     except SdewmError as error:

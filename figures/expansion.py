@@ -16,10 +16,13 @@ def draw_uncorrected_form(cases: Cases) -> Drawing:
         data: dict[str, dict[str, tuple[float, float, float]]] = {}
         width = 0.36
         for i, (case, (_, records)) in enumerate(cases.items()):
-            form_p, form_s, true_p, true_s = moments_of(records).estimates()
+            form_p, form_s, true_p, true_s, *_ = moments_of(records).estimates()
             form, true = (form_s, true_s) if case == "S/2" else (form_p, true_p)
             exact = records[0].values["closed form"]["S/2" if case == "S/2" else "P"]
-            bars = {"measured, no formula": (true, -0.5, COLOURS[0], ""), "uncorrected form": (form, 0.5, "white", "///")}
+            bars = {
+                "measured, no formula": (true, -0.5, COLOURS[0], ""),
+                "uncorrected form": (form, 0.5, "white", "///"),
+            }
             for label, (estimate, side, colour, hatch) in bars.items():
                 low, high = estimate.interval(LEVEL)
                 ax.bar(
@@ -50,7 +53,8 @@ def draw_uncorrected_form(cases: Cases) -> Drawing:
                     fontsize=8,
                 )
                 data.setdefault(case, {})[label] = (estimate.value, low, high)
-            ax.plot([i - width, i + width], [exact, exact], color="black", ls="--", lw=1.2, label=None if i else "closed form")
+            once = None if i else "closed form"
+            ax.plot([i - width, i + width], [exact, exact], color="black", ls="--", lw=1.2, label=once)
             data[case]["closed form"] = (exact, exact, exact)
         ax.axhline(0.0, color=GREY, lw=0.8)
         ax.set_xticks(range(len(cases)), [_coefficient(case) for case in cases])
@@ -61,10 +65,10 @@ def draw_uncorrected_form(cases: Cases) -> Drawing:
         ax.legend(loc="upper right")
     settings = next(iter(cases.values()))[1][0].key["settings"]
     caption = (
-        f"dx = {settings['a']:g} x dt + ({settings['b']:g} x + {settings['c']:g} ε) dB from x₀ = {settings['x0']:g} to "
-        f"t = {settings['T']:g}. Measured: central differences of the simulated loss in ε, without any formula; error bars "
-        f"are 95 % intervals from {settings['paths']} paths, {settings['steps']} Euler steps; dashed: the exact value in "
-        "continuous time. P is off by a factor of two; for the affine loss it should vanish and does not."
+        f"dx = {settings['a']:g} x dt + ({settings['b']:g} x + {settings['c']:g} ε) dB from x₀ = {settings['x0']:g} "
+        f"to t = {settings['T']:g}. Measured: central differences of the simulated loss in ε, without a formula; error "
+        f"bars are 95 % intervals from {settings['paths']} paths, {settings['steps']} Euler steps; dashed: the exact "
+        "value in continuous time. P is off by a factor of two; for the affine loss it should vanish and does not."
     )
     return Drawing(figure, caption, data)
 
@@ -120,9 +124,9 @@ def draw_zero_drift(cases: Cases) -> Drawing:
     settings = next(iter(cases.values()))[1][0].key["settings"]
     caption = (
         "Effect of a zero-drift error σ̄ = ½ + ⅖ sin 2x on the loss x⁴/4 − 0.3x of the double well "
-        f"dx = (x − x³)dt + ḡ dB from x₀ = {settings['x0']:g} to t = {settings['T']:g}, with ḡ = ½ + 0.3 sin x (random base) "
-        "or ḡ = 0 (deterministic base). Only where base and error share their noise, and the base has some, does the "
-        "effect grow with ε rather than ε². Bars: 95 % intervals; open markers: zero lies inside. Markers are "
+        f"dx = (x − x³)dt + ḡ dB from x₀ = {settings['x0']:g} to t = {settings['T']:g}, with ḡ = ½ + 0.3 sin x (random "
+        "base) or ḡ = 0 (deterministic base). Only where base and error share their noise, and the base has some, does "
+        "the effect grow with ε rather than ε². Bars: 95 % intervals; open markers: zero lies inside. Markers are "
         "shifted sideways a little to stay apart."
     )
     return Drawing(figure, caption, data)

@@ -61,9 +61,7 @@ class Moments:
     @staticmethod
     def from_arrays(arrays: Mapping[str, Array], noise: str | None = None) -> "Moments":
         """The inverse of `to_arrays`."""
-        return Moments(
-            int(arrays["n"][0]), arrays["mean"], arrays["scatter"], arrays["low"], arrays["high"], noise
-        )
+        return Moments(int(arrays["n"][0]), arrays["mean"], arrays["scatter"], arrays["low"], arrays["high"], noise)
 
     def merge(self, other: "Moments") -> "Moments":
         """Moments of both samples together."""
@@ -158,6 +156,17 @@ class Estimate:
             share = np.divide(extreme, total, out=np.zeros_like(total), where=total > 0)
             shares.append(float(np.max(share, initial=0.0)))
         return max(shares)
+
+    @property
+    def largest_shift(self) -> float:
+        """An upper bound of how far one single path, the most extreme one, moves the value."""
+        return float(
+            sum(
+                np.abs(w[used]) @ np.maximum(np.abs(m.low - m.mean), np.abs(m.high - m.mean))[used] / m.n
+                for m, w in self.parts
+                for used in [w != 0.0]
+            )
+        )
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Two-sided confidence interval."""

@@ -1,5 +1,6 @@
 """What a check has found, and how far it may be believed."""
 
+import math
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any, final
@@ -55,8 +56,17 @@ class Verdict:
         return f"{self.outcome.value} ({self.grade.value}): {self.reason}{flags}"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for a JSON file."""
-        return {**asdict(self), "outcome": self.outcome.value, "grade": self.grade.value}
+        """Plain values, as a JSON file gives them back."""
+
+        def finite(value: Any) -> Any:
+            # JSON has no infinity; float("inf") reads this.
+            return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+        plain = {
+            key: [finite(v) for v in value] if isinstance(value, tuple) else finite(value)
+            for key, value in asdict(self).items()
+        }
+        return {**plain, "outcome": self.outcome.value, "grade": self.grade.value}
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> "Verdict":
@@ -71,7 +81,7 @@ class Verdict:
             data["reason"],
             pair(data["interval"]),
             pair(data["allowed"]),
-            data["margin"],
+            None if data["margin"] is None else float(data["margin"]),
             data["level"],
             tuple(data["flags"]),
         )

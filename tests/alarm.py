@@ -2,8 +2,9 @@
 
 Seeds are fixed, so that a test that passes once passes always on one kind of processor; on another kind the normals
 differ and each test is a fresh draw. A single interval is wrong with probability `FALSE_ALARM`, a statistic leaves
-`LIMIT` standard errors with probability 5.7e-7, and all checks of one run together may not spend more than `BUDGET`. Checks against seeds chosen until they are green are worth nothing: seeds here
-are small whole numbers, mostly 0, and a failing check is a finding.
+`LIMIT` standard errors with probability 5.7e-7, and all checks of one run together may not spend more than `BUDGET`.
+Seeds chosen until a check is green are worth nothing: seeds here are small whole numbers, mostly 0, and a failing check
+is a finding.
 """
 
 from scipy.special import ndtr

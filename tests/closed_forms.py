@@ -105,8 +105,8 @@ def kolmogorov(
     x0: float,
     t: float,
     span: float,
-    cells: int = 1500,
-    steps: int = 400,
+    cells: int = 1000,
+    steps: int = 250,
 ) -> tuple[float, float, float]:
     """E ℓ(x⁰_t), P and Q + S/2 of a scalar equation, from the backward equation differentiated in ε.
 

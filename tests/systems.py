@@ -110,7 +110,12 @@ class NetworkByHand(Network, DifferentiableSDE):
         return torch.einsum("kij,pj->pik", self.B, -torch.sin(x) * v * w) * torch.cos(t)
 
 
-M, N, D, E = 0.8 * fixed(3, 3, seed=8), 0.7 * fixed(3, 3, seed=9), 0.5 * fixed(3, 2, seed=10), 0.6 * fixed(3, 2, seed=11)
+M, N, D, E = (
+    0.8 * fixed(3, 3, seed=8),
+    0.7 * fixed(3, 3, seed=9),
+    0.5 * fixed(3, 2, seed=10),
+    0.6 * fixed(3, 2, seed=11),
+)
 RHO = torch.tensor([[0.5, 0.3], [-0.2, 0.6]], dtype=F64)
 ETA = torch.tensor([0.4, -0.3, 0.8], dtype=F64)
 

@@ -18,17 +18,23 @@ BUDGETS = {"quick": 0.25, "standard": 1.0, "full": 8.0}
 @final
 @dataclass(frozen=True)
 class Cell:
-    """One piece of a claim's work: small enough to lose, and all that its result depends on.
+    """One piece of work: small enough to lose, and all that its result depends on.
+
+    Equal cells are computed once, also for different claims, or for a claim and its control.
 
     Attributes:
-        case: the case of the claim that it serves.
-        settings: plain JSON values, such as paths, steps, sizes and the formula that is tried.
+        work: name of the computation, usually the claim's id.
+        settings: plain JSON values, such as case, paths, steps, sizes and the formula that is tried.
         seed: seed of its noise.
+        algorithm: raised whenever the same settings would give another result.
+        cost: rough seconds, so that long work can begin first; not part of what the result depends on.
     """
 
-    case: str
+    work: str
     settings: Mapping[str, Any]
     seed: int
+    algorithm: int = 1
+    cost: float = 1.0
 
 
 @final
@@ -44,7 +50,7 @@ class Claim(ABC):
     """A statement with cases, each of which gets a verdict of its own.
 
     A claim is picklable, and never told what verdict is expected of it. The formula under test is one of its fields,
-    so that its control is the same code with another value there.
+    and where it matters to the work a setting of its cells: the control is the same code with another value there.
 
     Attributes:
         id: short name, such as "X3".
@@ -52,7 +58,6 @@ class Claim(ABC):
         cases: what is judged apart, in order.
         source: where the statement is from, "as reconstructed" for the paper's formulas.
         note: what a reader should know who sees the verdict: cases that are not affected, unchecked hypotheses.
-        algorithm: raised whenever the same settings would give another result.
     """
 
     id: str
@@ -60,7 +65,6 @@ class Claim(ABC):
     cases: tuple[str, ...]
     source: str
     note: str = ""
-    algorithm: int = 1
 
     @abstractmethod
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
@@ -75,7 +79,7 @@ class Claim(ABC):
 
     @abstractmethod
     def compute(self, cell: Cell) -> Result:
-        """Do the work of one cell."""
+        """Do the work of one cell; the result depends on the cell alone."""
 
     @abstractmethod
     def judge(self, case: str, records: Sequence[Record]) -> Verdict:

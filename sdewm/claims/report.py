@@ -13,7 +13,8 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --good: #00724f; --bad: #b34700; --open: #6b6b6b; }
 @media (prefers-color-scheme: dark) { :root { --good: #4cc79f; --bad: #ff9a5c; --open: #a0a0a0; } }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 3rem; border-top: 1px solid var(--line); padding-top: 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 3rem;
+  border-top: 1px solid var(--line); padding-top: 1rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; width: 100%; }
 th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 .holds { color: var(--good); font-weight: 600; } .violated { color: var(--bad); font-weight: 600; }

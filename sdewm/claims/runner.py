@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO, final
@@ -33,13 +33,9 @@ class Task:
     @property
     def key(self) -> dict[str, Any]:
         """All that the result depends on, as JSON values."""
-        # The formula under test is a field of the claim, so a control has records of its own.
-        fields = asdict(self.claim) if is_dataclass(self.claim) else {}
         return {
-            "claim": self.claim.id,
-            "fields": {name: value for name, value in sorted(fields.items())},
-            "algorithm": self.claim.algorithm,
-            "case": self.cell.case,
+            "work": self.cell.work,
+            "algorithm": self.cell.algorithm,
             "settings": dict(self.cell.settings),
             "seed": self.cell.seed,
             "budget": self.budget,
@@ -97,6 +93,8 @@ def run(
             for task in _flatten(case):
                 todo.setdefault(json.dumps(task.key, sort_keys=True), task)
     missing = [task for task in todo.values() if store.find(task.key) is None]
+    # Long work first, or it would run alone at the end.
+    missing.sort(key=lambda task: -task.cell.cost)
     progress = _Progress(len(missing), stream)
     progress.line(f"{len(todo) - len(missing)} of {len(todo)} cells are on record, {len(missing)} to compute")
     facts = provenance()
@@ -105,12 +103,11 @@ def run(
             single_thread()
             finished: Iterator[Record] = map(compute, missing)
         else:
-            # The longest-lived tasks come first, or one of them would run alone at the end.
             futures = [executor.submit(compute, task) for task in missing]
             finished = (future.result() for future in as_completed(futures))
         for record in finished:
             store.write(Record(record.key, record.values, record.arrays, {**facts, **record.made}))
-            progress.step(f"{record.key['claim']} {record.key['case']}")
+            progress.step(str(record.key["work"]))
     progress.close()
     return len(missing)
 
@@ -169,7 +166,8 @@ def _verdict(claim: Claim, case: str, tasks: Sequence[Task], store: Store) -> tu
     records = [record for record in found if record is not None]
     if len(records) < len(tasks):
         missing = len(tasks) - len(records)
-        return Verdict(Outcome.INCONCLUSIVE, Grade.ASYMPTOTIC, f"{missing} of {len(tasks)} records are missing"), records
+        reason = f"{missing} of {len(tasks)} records are missing"
+        return Verdict(Outcome.INCONCLUSIVE, Grade.ASYMPTOTIC, reason), records
     failed = [str(r.values["numerical failure"]) for r in records if "numerical failure" in r.values]
     if failed:
         return Verdict(Outcome.NUMERICAL_FAILURE, Grade.CERTIFIED, failed[0]), records
@@ -200,7 +198,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
                 line["expected"] or "open",
                 line["control"]["outcome"],
                 str(Power(*line["power"])),
-                "" if interval is None else f"[{interval[0]:.4g}, {interval[1]:.4g}]",
+                "" if interval is None else f"[{float(interval[0]):.4g}, {float(interval[1]):.4g}]",
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

@@ -101,8 +101,9 @@ class Linear(DifferentiableSDE):
 
     def _augmented(self) -> tuple[Tensor, Tensor]:
         # In y = (1, x) the system is homogeneous: dy = A⁺ y dt + Σ B⁺_k y dB^k.
-        n, m = self.dim, len(self.B)
-        drift, columns = torch.zeros(n + 1, n + 1, dtype=torch.float64), torch.zeros(m, n + 1, n + 1, dtype=torch.float64)
+        n = self.dim
+        both = torch.zeros(1 + len(self.B), n + 1, n + 1, dtype=torch.float64)
+        drift, columns = both[0], both[1:]
         drift[1:, 0], drift[1:, 1:] = self.c, self.A
         columns[:, 1:, 0], columns[:, 1:, 1:] = self.d, self.B
         return drift, columns

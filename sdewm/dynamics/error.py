@@ -70,7 +70,8 @@ class RepresentationError:
                     f"correlation must be 'shared', 'independent', a number or a matrix, got {rho!r}."
                 )
         elif isinstance(rho, Tensor) and rho.ndim == 2:
-            norm = float(torch.linalg.matrix_norm(rho.double(), 2))
+            finite = bool(torch.isfinite(rho).all())
+            norm = float(torch.linalg.matrix_norm(rho.double(), 2)) if finite else float("nan")
             # A rotation in float32 has norm 1 up to float32's rounding only.
             if not norm <= 1.0 + (1e-6 if rho.dtype == torch.float32 else 1e-12):
                 raise InvalidArgument(f"correlation must have spectral norm at most 1, got {norm:.6g}; scale it down.")
@@ -78,7 +79,8 @@ class RepresentationError:
             raise InvalidArgument(f"correlation must be an (m, m̄) matrix, got shape {tuple(rho.shape)}.")
         elif not isinstance(rho, Tensor | numbers.Real):
             raise InvalidArgument(
-                f"correlation must be 'shared', 'independent', a number or a matrix (a torch tensor), got {rho!r}."
+                f"correlation must be 'shared', 'independent', a number or a matrix (a torch tensor), "
+                f"got {type(rho).__name__}."
             )
         elif not -1.0 <= real("correlation", float(rho)) <= 1.0:
             raise InvalidArgument(f"correlation must lie in [-1, 1], got {float(rho):g}.")

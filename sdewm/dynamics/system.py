@@ -196,8 +196,9 @@ def _evaluate(name: str, label: str, field: Field, t: Tensor, x: Tensor, a: Tens
     try:
         value = field(t, x, a)
     except (RuntimeError, IndexError, TypeError) as error:
+        first_line = str(error).partition("\n")[0]
         raise InvalidArgument(
-            f"{name}.{label} failed on a state of shape {tuple(x.shape)} and {x.dtype}: {error}"
+            f"{name}.{label} failed on a state of shape {tuple(x.shape)} and {x.dtype}; check both: {first_line}."
         ) from error
     if not isinstance(value, Tensor):
         raise InvalidArgument(f"{name}.{label} must return a tensor, got {type(value).__name__}.")

@@ -40,14 +40,14 @@ class Record:
 
     @property
     def name(self) -> str:
-        """File name without its suffix: claim and case for the eye, a hash for the rest."""
+        """File name without its suffix: the work for the eye, a hash for the rest."""
         return record_name(self.key)
 
 
 def record_name(key: Mapping[str, Any]) -> str:
     """The name of the record with this key."""
     digest = hashlib.sha256(_canonical({**key, "schema": SCHEMA}).encode()).hexdigest()[:20]
-    label = "".join(c if c.isalnum() else "-" for c in f"{key.get('claim', 'record')}")
+    label = "".join(c if c.isalnum() else "-" for c in f"{key.get('work', 'record')}")
     return f"{label}-{digest}"
 
 
@@ -74,11 +74,12 @@ class Store:
         files: dict[str, Any] = {}
         if record.arrays:
             buffer = BytesIO()
-            np.savez(buffer, **dict(record.arrays))
+            np.savez(buffer, allow_pickle=False, **dict(record.arrays))
             write_whole(self.place / f"{name}.npz", buffer.getvalue())
             files = {"file": f"{name}.npz", "sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}
         content = {"schema": SCHEMA, "key": dict(record.key), "values": dict(record.values), "arrays": files}
-        whole = {**content, "sha256": hashlib.sha256(_canonical(content).encode()).hexdigest(), "made": dict(record.made)}
+        digest = hashlib.sha256(_canonical(content).encode()).hexdigest()
+        whole = {**content, "sha256": digest, "made": dict(record.made)}
         path = self.place / f"{name}.json"
         write_whole(path, (json.dumps(whole, indent=1, sort_keys=True, allow_nan=True) + "\n").encode())
         return path

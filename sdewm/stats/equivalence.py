@@ -1,11 +1,22 @@
 """Is a quantity zero for all practical purposes, or is it not?"""
 
+import math
+
 from ..estimate import Estimate
 from ..exceptions import InvalidArgument
 from ..validation import level as check_level
 from ..verdict import Grade, Outcome, Verdict
 
-HEAVY = 0.02
+NEGLIGIBLE = 0.01
+
+
+def heavy_tail(estimate: Estimate) -> bool:
+    """Whether one single path makes up so much of the variance that the central limit theorem is not to be trusted.
+
+    The border is 2 %, or 4 ln(n)/n where that is more: twice what the largest of n normal numbers makes up. Lognormal
+    samples whose nominal 95 % interval covers less than 92 % practically never pass.
+    """
+    return estimate.n > 1 and estimate.largest_share > max(0.02, 4.0 * math.log(estimate.n) / estimate.n)
 
 
 def equivalence(
@@ -22,8 +33,8 @@ def equivalence(
         what: name of θ in the reason.
 
     Returns:
-        A `Verdict`, graded asymptotic; inconclusive where the interval meets the border, or where one single path
-        makes up more than 2 % of the variance, so that the central limit theorem is not to be trusted.
+        A `Verdict`, graded asymptotic; inconclusive where the interval meets the border, or where the tail is too heavy
+        for the central limit theorem (`heavy_tail`) and one path moves the mean by more than 1 % of the tolerance.
 
     Raises:
         InvalidArgument: tolerance is not above zero.
@@ -43,7 +54,7 @@ def equivalence(
     allowed = (-tolerance, tolerance)
     if not estimate.n > 1:
         outcome, margin, reason = Outcome.INCONCLUSIVE, None, f"{reason}; one path has no interval"
-    elif estimate.largest_share > HEAVY:
+    elif heavy_tail(estimate) and estimate.largest_shift > NEGLIGIBLE * tolerance:
         outcome, margin = Outcome.INCONCLUSIVE, None
         reason += f"; one path makes up {estimate.largest_share:.0%} of the variance, so its tail is too heavy to judge"
     elif inside >= 0.0:

@@ -57,9 +57,7 @@ class _Problem:
         """Moments of the observed columns, followed by their discretisation corrections if there are any."""
 
         def ensemble(coarsen: int) -> Ensemble:
-            return prepare(
-                members, self.x0, self.grid, self.paths, self.seed, actions=self.actions, coarsen=coarsen
-            )
+            return prepare(members, self.x0, self.grid, self.paths, self.seed, actions=self.actions, coarsen=coarsen)
 
         fine = ensemble(1)
         work = _Columns(fine, ensemble(2) if self.extrapolate else None, observe)
@@ -91,7 +89,8 @@ class _Problem:
         value = value.detach()
         _, p, s = curve_derivatives(lambda e: self.loss(state.x + e * state.y1), value)
         _, q, _ = curve_derivatives(lambda e: self.loss(state.x + e * state.y2), value)
-        return [p, q, s]
+        # A loss that is not finite may have finite derivatives, like the logarithm below zero: it must be noticed too.
+        return [p + 0.0 * value, q, s]
 
     def value(self, x: Tensor) -> Tensor:
         """The loss of every path, its shape checked."""
@@ -296,8 +295,6 @@ def expand(
         executor,
     )
     problem.perturbed(1.0)  # refuses what cannot be measured either
-    moments = problem.moments(
-        {"varied": problem.variations()}, lambda states: problem.coefficients(states["varied"])
-    )
+    moments = problem.moments({"varied": problem.variations()}, lambda states: problem.coefficients(states["varied"]))
     p, q, s, *corrections = moments.estimates()
     return Expansion(p, q, s, form, tuple(corrections), problem)

@@ -92,6 +92,16 @@ def test_merging_blocks_equals_all_at_once(cuts: list[int]) -> None:
     np.testing.assert_allclose(whole.covariance, np.cov(x.T) / 1000, rtol=1e-10, atol=1e-15)
 
 
+def test_moments_survive_the_way_through_a_file() -> None:
+    moments = Moments.of(sample(7), "seed 3")
+    back = Moments.from_arrays(moments.to_arrays(), "seed 3")
+    for one, other in zip(moments.estimates(), back.estimates(), strict=True):
+        assert one.interval() == other.interval()
+        assert one.largest_share == other.largest_share
+    with pytest.raises(InvalidArgument, match="same noise"):
+        moments.estimates()[0] + back.estimates()[0]
+
+
 def test_merging_needs_the_distance_of_the_means() -> None:
     x = np.array([0.0, 0.0, 10.0, 10.0])
     merged = Moments.of(x[:2]).merge(Moments.of(x[2:]))

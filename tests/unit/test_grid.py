@@ -39,7 +39,7 @@ def test_off_grid_time_is_refused(t: float) -> None:
 def test_saving_off_the_grid_is_refused_by_both_engines(run) -> None:  # type: ignore[no-untyped-def]
     grid = TimeGrid(1.0, 10)
     run(Geometric(), 1.0, grid, paths=2, save=[0.1, 0.3])
-    with pytest.raises(InvalidArgument, match="nearest grid time is 0.2"):
+    with pytest.raises(InvalidArgument, match=r"nearest grid time is 0\.2"):
         run(Geometric(), 1.0, grid, paths=2, save=[0.1, 0.23])
 
 

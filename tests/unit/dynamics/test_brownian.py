@@ -101,7 +101,9 @@ def test_coarsened_increments_are_sums() -> None:
         expected = fine.reshape(12 // k, k, 1030, 2).sum(1)
         torch.testing.assert_close(coarse.increments(1030), expected, rtol=1e-13, atol=1e-14)
     assert torch.equal(motion.coarsen(2).coarsen(3).normals(7), motion.coarsen(6).normals(7))
-    assert torch.equal(motion.coarsen(3).normals(7, torch.float32), motion.coarsen(3).normals(1030, torch.float32)[:, :7])
+    assert torch.equal(
+        motion.coarsen(3).normals(7, torch.float32), motion.coarsen(3).normals(1030, torch.float32)[:, :7]
+    )
 
 
 def test_a_coarsened_longer_grid_begins_with_the_shorter() -> None:

@@ -17,6 +17,7 @@ from sdewm.dynamics import (
     RepresentationError,
     StepMap,
     Variations,
+    euler_map,
     perturb,
     simulate,
     simulate_coupled,
@@ -89,7 +90,9 @@ def members() -> dict[str, Any]:
 
 
 def same(a: tuple[Moments, ...], b: tuple[Moments, ...]) -> bool:
-    pairs = [(getattr(p, k), getattr(q, k)) for p, q in zip(a, b, strict=True) for k in ("mean", "scatter", "low", "high")]
+    pairs = [
+        (getattr(p, k), getattr(q, k)) for p, q in zip(a, b, strict=True) for k in ("mean", "scatter", "low", "high")
+    ]
     return all(np.array_equal(p, q) for p, q in pairs) and all(p.n == q.n for p, q in zip(a, b, strict=True))
 
 
@@ -166,7 +169,8 @@ def test_moments_are_those_of_the_states(members: dict[str, Any]) -> None:
 def test_runs_on_one_seed_are_known_to_be_dependent(members: dict[str, Any]) -> None:
     grid = TimeGrid(1.0, 10)
     one, same_seed, other = (
-        simulate_coupled(members, 0.5, grid, 50, seed, observe=square_sum).moments[0].estimates()[0] for seed in (0, 0, 1)
+        simulate_coupled(members, 0.5, grid, 50, seed, observe=square_sum).moments[0].estimates()[0]
+        for seed in (0, 0, 1)
     )
     assert (one - other).standard_error > 0
     with pytest.raises(InvalidArgument, match="same noise"):
@@ -216,7 +220,10 @@ class Driven(LatentSDE):
 def test_actions_for_all_paths_and_for_each() -> None:
     grid, held = TimeGrid(1.0, 10), fixed(10, 2)
     each = held[:, None].expand(10, 1500, 2)
-    for run in (lambda a: simulate_coupled([Driven()], 0.0, grid, 1500, actions=a)[0], lambda a: simulate(Driven(), 0.0, grid, 1500, actions=a)):  # fmt: skip
+    for run in (
+        lambda a: simulate_coupled([Driven()], 0.0, grid, 1500, actions=a)[0],
+        lambda a: simulate(Driven(), 0.0, grid, 1500, actions=a),
+    ):
         assert torch.equal(run(held).final, run(each).final)
     own = fixed(10, 1500, 2)
     coupled = simulate_coupled([Driven()], 0.0, grid, 1500, actions=own)[0].final
@@ -226,6 +233,20 @@ def test_actions_for_all_paths_and_for_each() -> None:
         x = x + 0.1 * (-x + own[n, 1100]) + 0.2 * torch.cos(own[n, 1100]) * dw[n]
     torch.testing.assert_close(coupled[1100], x, rtol=1e-12, atol=1e-12)
     assert not torch.allclose(coupled, simulate_coupled([Driven()], 0.0, grid, 1500, actions=held)[0].final)
+
+
+def test_what_is_given_path_by_path_finds_its_path_in_every_block() -> None:
+    """Starts, actions and initial errors of 5000 paths, of which the last 904 are a block of their own."""
+    grid, paths = TimeGrid(1.0, 4), 5000
+    actions, start, eta = fixed(4, paths, 2), fixed(paths, 2, seed=1), fixed(paths, 2, seed=2)
+    error = RepresentationError(initial=eta)
+    perturbed = perturb(Driven(), error, 0.1)
+    members = {"xe": perturbed, "map": euler_map(perturbed, grid), "v": Variations(Driven(), error)}
+    run = simulate_coupled(members, start, grid, actions=actions, save="all")
+    expected = simulate(perturbed, start, grid, actions=actions).states
+    torch.testing.assert_close(run["xe"].states, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(run["map"].states, expected, rtol=1e-12, atol=1e-12)
+    assert torch.equal(run["v"][1].states[0], eta)
 
 
 class Explosive(LatentSDE):
@@ -241,7 +262,7 @@ class Explosive(LatentSDE):
 
 
 def explosion(paths: int, grid: TimeGrid) -> np.ndarray:
-    """Step at which each path of `Explosive` from 0 leaves the numbers, by brute force; a large number if it does not."""
+    """Step at which each path of `Explosive` from 0 leaves the numbers, by brute force; 10**6 if it does not."""
     dw, x = BrownianMotion(0, grid, 1).increments(paths).numpy()[..., 0], np.zeros(paths)
     first = np.full(paths, 10**6)
     with np.errstate(all="ignore"):
@@ -303,13 +324,15 @@ def test_nan_in_one_path_only(engine: Callable[..., Any], path: int) -> None:
     with pytest.raises(NumericalFailure) as caught:
         engine(Poisoned(), x0, grid)
     assert (caught.value.path, caught.value.time, caught.value.count) == (path, grid.time(11), 1)
-    assert bool(torch.isfinite(engine(Poisoned(), x0, grid, save=[0.5]).final).all())  # not looked at beyond what is saved
+    assert bool(
+        torch.isfinite(engine(Poisoned(), x0, grid, save=[0.5]).final).all()
+    )  # not looked at beyond what is saved
 
 
 def test_the_failing_member_is_named() -> None:
     error = RepresentationError(lambda t, x: torch.where(t > 0.4, torch.inf, torch.zeros_like(x)))
     base = Geometric()
-    with pytest.raises(NumericalFailure, match="of member 'xe' is not finite: path 0 first, at t = 0.8 "):
+    with pytest.raises(NumericalFailure, match=r"of member 'xe' is not finite: path 0 first, at t = 0\.8 "):
         simulate_coupled({"x": base, "xe": perturb(base, error, 0.1)}, 1.0, TimeGrid(1.0, 5), 3)
     with pytest.raises(NumericalFailure, match="of member 'v'"):
         simulate_coupled({"x": base, "v": Variations(base, error)}, 1.0, TimeGrid(1.0, 5), 3)

@@ -33,16 +33,40 @@ CASES: dict[str, tuple[Any, Any, Any, Tensor, str]] = {
     "diagonal, shared": (Contracting("diagonal"), elementwise, "shared", torch.eye(3, dtype=F64), "diagonal"),
     "diagonal, opposite": (Contracting("diagonal"), elementwise, -1.0, -torch.eye(3, dtype=F64), "diagonal"),
     "diagonal, c": (Contracting("diagonal"), elementwise, 0.3, 0.3 * torch.eye(3, dtype=F64), "general"),
-    "diagonal, tensor c": (Contracting("diagonal"), elementwise, torch.tensor(0.3, dtype=F64), 0.3 * torch.eye(3, dtype=F64), "general"),
-    "diagonal, independent": (Contracting("diagonal"), elementwise, "independent", torch.zeros(3, 3, dtype=F64), "general"),
+    "diagonal, tensor c": (
+        Contracting("diagonal"),
+        elementwise,
+        torch.tensor(0.3, dtype=F64),
+        0.3 * torch.eye(3, dtype=F64),
+        "general",
+    ),
+    "diagonal, independent": (
+        Contracting("diagonal"),
+        elementwise,
+        "independent",
+        torch.zeros(3, 3, dtype=F64),
+        "general",
+    ),
     "diagonal, matrix": (Contracting("diagonal"), sigma_bar, WIDE, WIDE, "general"),
     "general, shared": (Contracting("general"), sigma_bar, "shared", torch.eye(2, dtype=F64), "general"),
     "general, matrix": (Contracting("general"), sigma_bar, RHO, RHO, "general"),
     "general, rotation": (Contracting("general"), sigma_bar, ROTATION, ROTATION, "general"),
-    "general, elementwise": (Contracting("general"), elementwise, "independent", torch.zeros(2, 3, dtype=F64), "general"),
+    "general, elementwise": (
+        Contracting("general"),
+        elementwise,
+        "independent",
+        torch.zeros(2, 3, dtype=F64),
+        "general",
+    ),
     "additive, shared": (Contracting("additive"), sigma_bar, "shared", torch.eye(2, dtype=F64), "general"),
-    "scalar, shared": (Contracting("scalar"), lambda t, x: sigma_bar(t, x)[:, :, :1], "shared", torch.eye(1, dtype=F64), "scalar"),
-}  # fmt: skip
+    "scalar, shared": (
+        Contracting("scalar"),
+        lambda t, x: sigma_bar(t, x)[:, :, :1],
+        "shared",
+        torch.eye(1, dtype=F64),
+        "scalar",
+    ),
+}
 
 
 def dense(g: Tensor) -> Tensor:
@@ -106,7 +130,9 @@ def test_milstein_for_diagonal_and_its_refusal_for_what_has_become_general() -> 
     assert simulate(shared, 0.5, GRID, paths=3, method="milstein").final.shape == (3, 3)
     independent = perturb(base, RepresentationError(diffusion=elementwise, correlation="independent"), EPS)
     for method in ("milstein", "srk"):
-        with pytest.raises(Refused, match=f"method '{method}' needs iterated integrals .* general noise of PerturbedSDE"):
+        with pytest.raises(
+            Refused, match=f"method '{method}' needs iterated integrals .* general noise of PerturbedSDE"
+        ):
             simulate(independent, 0.5, GRID, paths=3, method=method)
 
 
@@ -143,7 +169,11 @@ def test_nested_perturbation_adds_both_errors() -> None:
 def test_initial_error(eta: Any, expected: Tensor) -> None:
     base, error = Contracting("diagonal"), RepresentationError(initial=eta)
     assert not error.zero_drift
-    members = {"x": perturb(base, error, EPS), "map": perturb(euler_map(base, GRID), error, EPS), "v": Variations(base, error)}
+    members = {
+        "x": perturb(base, error, EPS),
+        "map": perturb(euler_map(base, GRID), error, EPS),
+        "v": Variations(base, error),
+    }
     run = simulate_coupled(members, 0.7, GRID, paths=4, save="all")
     for states in (run["x"].states, run["map"].states, simulate(members["x"], 0.7, GRID, paths=4).states):
         torch.testing.assert_close(states[0].detach(), 0.7 + EPS * expected)
@@ -270,7 +300,10 @@ def test_perturbed_system_with_actions() -> None:
 
 def test_zero_scale_on_some_coordinates() -> None:
     step = StepMap(
-        lambda n, x, a: 0.9 * x, lambda n, x, a: torch.tensor([0.0, 0.1], dtype=x.dtype).expand_as(x), dim=2, noise_dim=2
+        lambda n, x, a: 0.9 * x,
+        lambda n, x, a: torch.tensor([0.0, 0.1], dtype=x.dtype).expand_as(x),
+        dim=2,
+        noise_dim=2,
     )
     error = RepresentationError(diffusion=lambda n, x: torch.ones_like(x), correlation="independent")
     run = simulate_coupled({"x": step, "xe": perturb(step, error, EPS)}, 1.0, TimeGrid(3.0, 3), paths=50)

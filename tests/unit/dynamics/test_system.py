@@ -108,7 +108,9 @@ class Undifferentiable(LatentSDE):
 
 
 def test_stratonovich_without_derivative_is_refused() -> None:
-    with pytest.raises(Refused, match=r"Undifferentiable is Stratonovich .* \(no derivative here\); write it in Itô form"):
+    with pytest.raises(
+        Refused, match=r"Undifferentiable is Stratonovich .* \(no derivative here\); write it in Itô form"
+    ):
         check_system(Undifferentiable(), fixed(2, 1))
 
 

@@ -68,6 +68,12 @@ def test_shared_and_own_noise_differ(setup):
     assert not torch.allclose(own.latent[0, 0], shared.latent[0, 0])
 
 
+def test_directions_differ_and_have_one_size(setup):
+    one, two = (measure_growth(setup, kind="drift", sizes=(0.1,), direction=k) for k in (0, 1))
+    torch.testing.assert_close(one.latent[0, 0], two.latent[0, 0], rtol=1e-9, atol=0)
+    assert not torch.allclose(one.observation[0, 0], two.observation[0, 0], rtol=1e-3)
+
+
 def test_whitened_units_have_unit_covariance(setup):
     latent = setup.model.rollout().split(setup.start).predictor
     covariance = torch.cov((latent @ setup.inverse_root).T)
@@ -95,7 +101,12 @@ def test_paths_are_numbered_by_episode(setup, data):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"kind": "bias"}, "kind"), ({"unit": "metres"}, "unit"), ({"sizes": (0.0,)}, "size must be above zero")],
+    [
+        ({"kind": "bias"}, "kind"),
+        ({"unit": "metres"}, "unit"),
+        ({"sizes": (0.0,)}, "size must be above zero"),
+        ({"sizes": ()}, "empty"),
+    ],
 )
 def test_arguments_are_checked(setup, changes, message):
     with pytest.raises(InvalidArgument, match=message):

@@ -1,0 +1,320 @@
+"""Every refusal of ground and dynamics: one sentence that names the argument and what was given.
+
+The last test counts: a `raise InvalidArgument` or `raise Refused` that no case below reaches fails it.
+"""
+
+import ast
+import re
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from systems import ETA, F64, RHO, Contracting, elementwise, fixed, sigma, sigma_bar
+from torch import Tensor
+
+import sdewm
+from sdewm import validation
+from sdewm.dynamics import (
+    BrownianMotion,
+    LatentSDE,
+    RepresentationError,
+    StepMap,
+    Terms,
+    Variations,
+    euler_map,
+    perturb,
+    simulate,
+    simulate_coupled,
+)
+from sdewm.dynamics.brownian import generator
+from sdewm.dynamics.ensemble import prepare
+from sdewm.dynamics.reference import IntegerBrownian
+from sdewm.dynamics.system import check_system
+from sdewm.estimate import Moments
+from sdewm.exceptions import InvalidArgument, Refused
+from sdewm.grid import TimeGrid
+
+GRID = TimeGrid(1.0, 4)
+DIAGONAL, GENERAL = Contracting("diagonal"), Contracting("general")
+SHARED = RepresentationError(diffusion=elementwise)
+
+
+class Foreign:
+    """Takes its faults as attributes."""
+
+    noise_type: Any = "diagonal"
+    sde_type: Any = "ito"
+
+    def __init__(self, **faults: Any) -> None:
+        self.__dict__.update({"f": lambda t, x: -x, "g": lambda t, x: torch.ones_like(x)} | faults)
+
+
+class Driven(LatentSDE):
+    dim, action_dim = 1, 2
+
+    def f(self, t: Tensor, x: Tensor, a: Tensor) -> Tensor:
+        return a[:, :1] - x
+
+    def g(self, t: Tensor, x: Tensor, a: Tensor) -> Tensor:
+        return torch.ones_like(x)
+
+
+class Undifferentiable(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, y: Tensor) -> Tensor:
+        return y.clone()
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor) -> Tensor:  # type: ignore[override]
+        raise RuntimeError("no derivative here")
+
+
+def step(mean: Any = None, scale: Any = None, **options: Any) -> StepMap:
+    return StepMap(
+        mean or (lambda n, x, a: x),
+        scale or (lambda n, x, a: torch.ones_like(x)),
+        **({"dim": 2, "noise_dim": 2} | options),
+    )
+
+
+def coupled(*members: Any, x0: Any = 0.5, grid: Any = GRID, paths: Any = 5, **options: Any) -> Any:
+    return simulate_coupled(members, x0, grid, paths, **options)
+
+
+def single(system: Any = DIAGONAL, x0: Any = 0.5, grid: Any = GRID, paths: Any = 5, **options: Any) -> Any:
+    return simulate(system, x0, grid, paths, **options)
+
+
+def foreign(x0: Any = None, **faults: Any) -> Any:
+    return single(Foreign(**faults), x0=torch.ones(3, dtype=F64) if x0 is None else x0)
+
+
+def error(**parts: Any) -> Any:
+    return perturb(DIAGONAL, RepresentationError(**parts), 0.1)
+
+
+def combine_two_runs() -> Any:
+    a, b = (Moments.of(np.ones(3), "seed 0").estimates()[0] for _ in range(2))
+    return a + b
+
+
+NOISE = IntegerBrownian([BrownianMotion(0, GRID, 1)], 3, F64)
+NAN = float("nan")
+TRIPLE = f"{float(torch.linalg.matrix_norm(3 * RHO, 2)):.6g}"
+
+# What is done, and what the sentence must say: the argument's name and the value that was given.
+CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
+    # ground
+    (lambda: TimeGrid(1.0, 2.5), InvalidArgument, ["steps", "2.5"]),  # type: ignore[arg-type]
+    (lambda: TimeGrid(1.0, 0), InvalidArgument, ["steps", "got 0"]),
+    (lambda: TimeGrid(-1.0, 4), InvalidArgument, ["T must be above zero", "-1.0"]),
+    (lambda: TimeGrid(float("inf"), 4), InvalidArgument, ["T must be a finite number", "inf"]),
+    (lambda: validation.one_of("colour", "red", ("blue",)), InvalidArgument, ["colour", "'blue'", "'red'"]),
+    (lambda: Moments.of([1.0, 2.0]).estimates()[0].interval(2.0), InvalidArgument, ["level", "2.0"]),
+    (lambda: GRID.index(0.3), InvalidArgument, ["time 0.3", "4 steps", "0.25"]),
+    (lambda: GRID.index(NAN), InvalidArgument, ["time", "nan"]),
+    (lambda: GRID.saved("some"), InvalidArgument, ["save", "'some'"]),
+    (lambda: GRID.saved(0.5), InvalidArgument, ["save", "0.5"]),  # type: ignore[arg-type]
+    (lambda: GRID.saved([0.5, 0.25]), InvalidArgument, ["save", "[0.5, 0.25]"]),
+    (lambda: GRID.coarsen(3), InvalidArgument, ["k must divide", "4", "3"]),
+    (lambda: Moments.of(np.zeros((2, 2, 2))), InvalidArgument, ["values", "(2, 2, 2)"]),
+    (combine_two_runs, InvalidArgument, ["same noise", "another seed"]),
+    # noise
+    (lambda: generator(-1, "paths"), InvalidArgument, ["seed", "-1"]),
+    (lambda: BrownianMotion(1.5, GRID, 1), InvalidArgument, ["seed", "1.5"]),  # type: ignore[arg-type]
+    (lambda: BrownianMotion(0, GRID, 0), InvalidArgument, ["dim", "got 0"]),
+    (lambda: BrownianMotion(0, 1.0, 1), InvalidArgument, ["grid must be a TimeGrid", "float"]),  # type: ignore[arg-type]
+    (lambda: BrownianMotion(0, GRID, 1).normals(0), InvalidArgument, ["paths", "got 0"]),
+    (lambda: NOISE(0), Refused, ["interval of whole steps"]),
+    (lambda: NOISE(0.5, 1.0), Refused, ["between grid points", "0.5 to 1"]),
+    (lambda: NOISE(0, 1, return_U=True), Refused, ["space-time", "srk"]),
+    # starts, paths, actions
+    (lambda: single(x0="here"), InvalidArgument, ["x0", "'here'"]),
+    (lambda: single(x0=[1.0, 2.0]), InvalidArgument, ["x0", "(3,)", "(2,)"]),
+    (lambda: single(x0=torch.zeros(1, 1, 3)), InvalidArgument, ["x0", "(1, 1, 3)"]),
+    (lambda: single(x0=NAN), InvalidArgument, ["x0 must be finite", "NaN"]),
+    (lambda: foreign(x0=1.0), InvalidArgument, ["x0 must be a vector", "Foreign", "dim"]),
+    (lambda: single(paths=None), InvalidArgument, ["paths is needed"]),
+    (lambda: single(paths=2.0), InvalidArgument, ["paths", "2.0"]),
+    (lambda: single(x0=fixed(4, 3)), InvalidArgument, ["x0 has 4 rows", "paths is 5"]),
+    (lambda: single(seed=-3), InvalidArgument, ["seed", "-3"]),
+    (lambda: coupled(DIAGONAL, seed=None), InvalidArgument, ["seed", "None"]),
+    (lambda: single(Driven(), actions=fixed(3, 2)), InvalidArgument, ["actions", "steps = 4", "(3, 2)"]),
+    (lambda: single(Driven(), actions=fixed(4, 7, 2)), InvalidArgument, ["actions", "paths = 5", "(4, 7, 2)"]),
+    (lambda: single(Driven(), actions=[0.0] * 4), InvalidArgument, ["actions", "list"]),
+    (lambda: single(Driven(), actions=torch.full((4, 2), NAN)), InvalidArgument, ["actions must be finite", "NaN"]),
+    (lambda: single(Driven()), InvalidArgument, ["Driven takes actions of dimension 2", "pass actions=(steps, 2)"]),
+    (
+        lambda: single(Driven(), actions=fixed(4, 3)),
+        InvalidArgument,
+        ["actions must have 2 columns", "Driven", "got 3"],
+    ),
+    (lambda: single(actions=fixed(4, 3)), InvalidArgument, ["actions must have 0 columns", "Contracting", "got 3"]),
+    (lambda: euler_map(Driven(), GRID, fixed(4, 3)), InvalidArgument, ["actions", "(4, 2)", "(4, 3)"]),
+    (lambda: euler_map(Foreign(), GRID), InvalidArgument, ["x0 is needed", "Foreign", "dim"]),
+    # systems
+    (lambda: foreign(noise_type="white"), InvalidArgument, ["Foreign.noise_type", "'diagonal'", "'white'"]),
+    (lambda: foreign(noise_type=None), InvalidArgument, ["Foreign.noise_type", "None"]),
+    (lambda: foreign(sde_type="backward"), InvalidArgument, ["Foreign.sde_type", "'backward'"]),
+    (lambda: foreign(action_dim=-1), InvalidArgument, ["Foreign.action_dim", "-1"]),
+    (lambda: check_system(DIAGONAL, fixed(2, 4)), InvalidArgument, ["x0 must have 3 columns", "Contracting", "(2, 4)"]),
+    (lambda: foreign(g=None), InvalidArgument, ["Foreign must define f(t, x) and g(t, x)"]),
+    (lambda: foreign(f=lambda t, x: x @ fixed(9, 9)), InvalidArgument, ["Foreign.f failed", "(5, 3)", "float64"]),
+    (lambda: foreign(f=lambda t: t), InvalidArgument, ["Foreign.f failed", "positional argument"]),
+    (lambda: foreign(g=lambda t, x: 0.5), InvalidArgument, ["Foreign.g must return a tensor", "float"]),
+    (lambda: foreign(f=lambda t, x: x[:, :2]), InvalidArgument, ["Foreign.f", "(5, 3)", "(5, 2)"]),
+    (lambda: foreign(g=lambda t, x: x[0]), InvalidArgument, ["Foreign.g", "diagonal", "(5, 3)", "got (3,)"]),
+    (lambda: foreign(noise_type="general"), InvalidArgument, ["Foreign.g", "general", "(5, 3, m)", "got (5, 3)"]),
+    (
+        lambda: foreign(noise_type="scalar", g=lambda t, x: torch.stack((x, x), 2)),
+        InvalidArgument,
+        ["Foreign.g", "one column", "2"],
+    ),
+    (lambda: foreign(noise_dim=7), InvalidArgument, ["Foreign.noise_dim is 7", "3 columns"]),
+    (lambda: foreign(f=lambda t, x: x.float()), InvalidArgument, ["Foreign.f returned torch.float32", "torch.float64"]),
+    (lambda: single(x0=torch.ones(3)), InvalidArgument, ["Contracting.f failed", "(5, 3)", "torch.float32"]),
+    (
+        lambda: foreign(sde_type="stratonovich", g=lambda t, x: Undifferentiable.apply(x)),
+        Refused,
+        ["Foreign is Stratonovich", "no derivative here", "sde_type = 'ito'"],
+    ),
+    # errors
+    (lambda: RepresentationError(), InvalidArgument, ["error is empty", "drift, diffusion, initial"]),
+    (lambda: RepresentationError(drift=0.5), InvalidArgument, ["drift must be a function", "0.5"]),  # type: ignore[arg-type]
+    (lambda: error(diffusion=sigma_bar, correlation="both"), InvalidArgument, ["correlation", "'both'"]),
+    (lambda: error(diffusion=sigma_bar, correlation=1.5), InvalidArgument, ["correlation", "[-1, 1]", "1.5"]),
+    (lambda: error(diffusion=sigma_bar, correlation=NAN), InvalidArgument, ["correlation", "nan"]),
+    (lambda: error(diffusion=sigma_bar, correlation=[[1.0]]), InvalidArgument, ["correlation", "torch tensor", "list"]),
+    (
+        lambda: error(diffusion=sigma_bar, correlation=np.eye(2)),
+        InvalidArgument,
+        ["correlation", "torch tensor", "ndarray"],
+    ),
+    (
+        lambda: error(diffusion=sigma_bar, correlation=3 * RHO),
+        InvalidArgument,
+        ["correlation", "spectral norm", TRIPLE],
+    ),
+    (
+        lambda: error(diffusion=sigma_bar, correlation=NAN * RHO),
+        InvalidArgument,
+        ["correlation", "spectral norm", "nan"],
+    ),
+    (lambda: error(diffusion=sigma_bar, correlation=ETA), InvalidArgument, ["correlation", "matrix", "(3,)"]),
+    (lambda: error(diffusion=sigma_bar, correlation=RHO), InvalidArgument, ["correlation", "(3, 2)", "(2, 2)"]),
+    (lambda: error(diffusion=sigma_bar), InvalidArgument, ["correlation 'shared'", "2 and 3", "independent"]),
+    (lambda: error(diffusion=sigma_bar, correlation=0.5), InvalidArgument, ["correlation 0.5", "2 and 3"]),
+    (lambda: error(drift=lambda t, x: 0.5), InvalidArgument, ["error's drift", "(2, 3)", "float", "full_like"]),
+    (lambda: error(drift=lambda t, x: x[0]), InvalidArgument, ["error's drift", "(2, 3)", "(3,)"]),
+    (lambda: error(drift=lambda t, x: x.float()), InvalidArgument, ["error's drift", "float32", "float64"]),
+    (lambda: error(diffusion=lambda t, x: x[:, :2]), InvalidArgument, ["error's diffusion", "(2, 3)", "(2, 2)"]),
+    (lambda: error(diffusion=lambda t, x: 1.0), InvalidArgument, ["error's diffusion", "float"]),
+    (lambda: error(diffusion=lambda t, x: x.float()), InvalidArgument, ["error's diffusion", "float32", "float64"]),
+    (lambda: single(error(initial=ETA[:2])), InvalidArgument, ["initial", "dim = 3", "(2,)"]),
+    (lambda: single(error(initial=fixed(5, 2))), InvalidArgument, ["initial", "dim = 3", "(5, 2)"]),
+    (lambda: single(error(initial=fixed(4, 3))), InvalidArgument, ["initial has 4 rows", "paths is 5"]),
+    (lambda: SHARED.scaled(NAN), InvalidArgument, ["factor", "nan"]),
+    *[(lambda e=e: perturb(DIAGONAL, SHARED, e), InvalidArgument, ["eps", repr(e)]) for e in (0, -0.1, NAN, "1", None)],
+    (
+        lambda: single(perturb(Contracting("diagonal", torch.float32), SHARED, 1e-5)),
+        InvalidArgument,
+        ["eps = 1e-05", "float32"],
+    ),
+    (lambda: perturb(Foreign(), SHARED, 0.1), InvalidArgument, ["x0 is needed", "Foreign", "dim"]),
+    (
+        lambda: perturb(Contracting("diagonal", sde_type="stratonovich"), SHARED, 0.1),
+        Refused,
+        ["Contracting is Stratonovich"],
+    ),
+    # step maps and coupled runs
+    (lambda: coupled(), InvalidArgument, ["members is empty"]),
+    (lambda: coupled(DIAGONAL, grid=1.0), InvalidArgument, ["grid must be a TimeGrid", "float"]),
+    (lambda: coupled(DIAGONAL, GENERAL), InvalidArgument, ["member 1", "2 noise columns", "3", "noise_dim"]),
+    (lambda: coupled(DIAGONAL, observe=lambda s: s[0].sum()), InvalidArgument, ["observe", "()"]),
+    (lambda: coupled(DIAGONAL, observe=lambda s: 1.0), InvalidArgument, ["observe", "float"]),
+    (lambda: coupled(step(), actions=fixed(4, 1)), InvalidArgument, ["actions must have 0 columns", "1"]),
+    (lambda: coupled(step(action_dim=1)), InvalidArgument, ["actions must have 1 columns", "none"]),
+    (lambda: coupled(step(lambda n, x, a: x[:, :1])), InvalidArgument, ["mean", "(2, 2)", "(2, 1)"]),
+    (lambda: coupled(step(lambda n, x, a: x.float())), InvalidArgument, ["mean", "float32", "float64"]),
+    (lambda: coupled(step(None, lambda n, x, a: x[:, :1])), InvalidArgument, ["scale", "(2, 2)", "(2, 1)"]),
+    (lambda: coupled(step(noise_dim=3)), InvalidArgument, ["scale", "(2, 2, 3)", "(2, 2)"]),
+    (
+        lambda: prepare([Driven()], 0.5, GRID, 5, actions=fixed(4, 2), coarsen=2),
+        InvalidArgument,
+        ["actions", "coarsen=1"],
+    ),
+    (lambda: prepare([DIAGONAL], 0.5, GRID, 5, coarsen=3), InvalidArgument, ["k must divide", "3"]),
+    (lambda: coupled(DIAGONAL, save=[0.3]), InvalidArgument, ["time 0.3", "0.25"]),
+    # torchsde
+    (lambda: single(grid=10), InvalidArgument, ["grid must be a TimeGrid", "int"]),
+    (lambda: single(method="heun"), InvalidArgument, ["method", "'euler'", "'heun'"]),
+    (lambda: single(step()), Refused, ["StepMap", "simulate_coupled"]),
+    (lambda: single(GENERAL, method="milstein"), Refused, ["'milstein'", "general noise of Contracting", "'euler'"]),
+    (lambda: single(Driven(), actions=fixed(4, 2), method="srk"), Refused, ["'srk'", "next action"]),
+    (lambda: single(Driven(), actions=fixed(4, 2), adjoint=True), Refused, ["adjoint=True", "next action"]),
+    (lambda: single(Foreign(dim=3), adjoint=True), Refused, ["adjoint=True", "Foreign"]),
+    (lambda: single().at(0.3), InvalidArgument, ["time 0.3"]),
+    (lambda: single(save="final").at(0.25), InvalidArgument, ["time 0.25 was not saved"]),
+    # variations
+    (lambda: Variations(DIAGONAL, SHARED, "magic"), InvalidArgument, ["derivatives", "'magic'"]),
+    (
+        lambda: Variations(DIAGONAL, SHARED, "autodiff", Terms(half=False)),
+        InvalidArgument,
+        ["derivatives='autodiff'", "formula"],
+    ),
+    (lambda: Terms.without("everything"), InvalidArgument, ["term", "'everything'"]),
+    (
+        lambda: coupled(Variations(DIAGONAL, RepresentationError(initial=fixed(2, 3)))),
+        InvalidArgument,
+        ["initial has 2 rows"],
+    ),
+    (
+        lambda: coupled(Variations(GENERAL, RepresentationError(sigma, elementwise))),
+        InvalidArgument,
+        ["correlation", "3 and 2"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("act", "kind", "says"), CASES, ids=[f"{i}: {' '.join(c[2])}" for i, c in enumerate(CASES)])
+def test_the_sentence_names_the_argument_and_the_value(
+    act: Callable[[], Any], kind: type[Exception], says: list[str]
+) -> None:
+    with pytest.raises(kind) as caught:
+        act()
+    assert type(caught.value) is kind
+    message = str(caught.value)
+    for part in says:
+        assert part in message
+    assert re.search(r"[.…]$", message)
+    assert "\n" not in message
+
+
+def raises() -> dict[tuple[str, int], range]:
+    """Every `raise InvalidArgument(...)` and `raise Refused(...)` of the ground and of dynamics, by file and line."""
+    root = Path(str(sdewm.__file__)).parent
+    found = {}
+    for path in [*root.glob("*.py"), *(root / "dynamics").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            call = node.exc if isinstance(node, ast.Raise) else None
+            name = call.func.id if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else None
+            if name in ("InvalidArgument", "Refused"):
+                found[str(path), node.lineno] = range(node.lineno, int(node.end_lineno or node.lineno) + 1)
+    return found
+
+
+def test_no_refusal_is_left_out() -> None:
+    places = []
+    for act, kind, _ in CASES:
+        try:
+            act()
+        except kind as caught:
+            frame = traceback.extract_tb(caught.__traceback__)[-1]
+            places.append((frame.filename, frame.lineno))
+    unreached = [where for where, lines in raises().items() if not any(f == where[0] and n in lines for f, n in places)]
+    assert len(raises()) > 50
+    assert not unreached, unreached

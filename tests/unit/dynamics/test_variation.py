@@ -1,0 +1,75 @@
+"""The interface of variations: which way is taken, and what the switches refuse."""
+
+import pytest
+import torch
+from systems import F64, Network, NetworkByHand, fixed, full_error
+from torch import Tensor
+
+from sdewm.dynamics import StepMap, Terms, Variations, euler_map, simulate_coupled
+from sdewm.dynamics.error import step_error
+from sdewm.dynamics.variation import _autodiff_step, _Formula, variation_step
+from sdewm.exceptions import InvalidArgument
+from sdewm.grid import TimeGrid
+
+GRID = TimeGrid(1.0, 4)
+
+
+@pytest.mark.parametrize(
+    ("system", "derivatives", "terms", "formula"),
+    [
+        (Network(), "auto", Terms(), False),
+        (Network(), "auto", Terms.without("half"), True),
+        (Network(), "formula", Terms(), True),
+        (NetworkByHand(), "auto", Terms(), True),
+        (NetworkByHand(), "autodiff", Terms(), False),
+    ],
+)
+def test_which_way_is_taken(system: Network, derivatives: str, terms: Terms, formula: bool) -> None:
+    step = euler_map(system, GRID)
+    error = step_error(full_error(), step, fixed(2, 3), GRID)
+    way = variation_step(step, error, derivatives, terms)
+    assert isinstance(way, _Formula) == formula
+    assert formula or way.__qualname__.startswith(_autodiff_step.__name__)  # type: ignore[union-attr]
+
+
+def test_hand_written_derivatives_are_really_called() -> None:
+    class Lying(NetworkByHand):
+        def g_jvp(self, t: Tensor, x: Tensor, v: Tensor) -> Tensor:
+            return 2 * super().g_jvp(t, x, v)
+
+    run = simulate_coupled(
+        {"lie": Variations(Lying(), full_error()), "true": Variations(Network(), full_error())}, 0.5, GRID, 5
+    )
+    assert not torch.allclose(run["lie"][1].final, run["true"][1].final)
+
+
+def test_terms() -> None:
+    assert Terms.without() == Terms()
+    assert Terms.without().complete
+    assert Terms.without("half", "mixed") == Terms(mixed=False, half=False)
+    assert not Terms.without("half").complete
+    with pytest.raises(InvalidArgument, match=r"term must be one of 'ito_correction', .* got 'ito'"):
+        Terms.without("ito")
+
+
+def test_refusals() -> None:
+    with pytest.raises(
+        InvalidArgument, match="derivatives must be one of 'auto', 'formula', 'autodiff', got 'symbolic'"
+    ):
+        Variations(Network(), full_error(), "symbolic")
+    with pytest.raises(InvalidArgument, match="always has all terms"):
+        Variations(Network(), full_error(), "autodiff", Terms.without("mixed"))
+
+
+def test_variations_of_a_linear_step_map_in_closed_form() -> None:
+    """x' = ½x + ξ with initial error: y₁ halves every step, y₂ stays zero."""
+    from sdewm.dynamics import RepresentationError
+
+    step = StepMap(lambda n, x, a: x / 2, lambda n, x, a: torch.ones_like(x), dim=2, noise_dim=2)
+    for derivatives in ("autodiff", "formula"):
+        member = Variations(step, RepresentationError(initial=3.0), derivatives)
+        run = simulate_coupled({"v": member}, 1.0, TimeGrid(5.0, 5), 4, save="all")["v"]
+        torch.testing.assert_close(
+            run[1].states, (3 * 0.5 ** torch.arange(6, dtype=F64))[:, None, None].expand(6, 4, 2)
+        )
+        assert not run[2].states.any()
