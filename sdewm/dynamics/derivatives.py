@@ -32,8 +32,8 @@ def second_directional(function: Function, x: Tensor, v: Tensor, w: Tensor) -> T
         return directional(lambda y: directional(function, y, v), x.detach().requires_grad_(), w).detach()
 
 
-def curve_derivatives(function: Function, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """c(0), c'(0) and c''(0) of a curve c of one scalar, with values shaped like `like`."""
+def curve_derivatives(function: Function, like: Tensor, order: int = 2) -> tuple[Tensor, Tensor, Tensor]:
+    """c(0), c'(0) and c''(0) of a curve c of one scalar, with values shaped like `like`; c'' is zero for order 1."""
     with torch.enable_grad():
         s = torch.zeros((), dtype=like.dtype, device=like.device, requires_grad=True)
         value = function(s)
@@ -43,9 +43,8 @@ def curve_derivatives(function: Function, like: Tensor) -> tuple[Tensor, Tensor,
             return value.detach(), zero, zero
         # ⟨dual, c⟩' and ⟨dual, c⟩'' are linear in dual: their gradients by it are c' and c''.
         (slope,) = torch.autograd.grad(value, s, dual, create_graph=True, allow_unused=True, materialize_grads=True)
-        (curvature,) = _gradient(slope, s)
         (first,) = _gradient(slope, dual)
-        (second,) = _gradient(curvature, dual)
+        second = _gradient(_gradient(slope, s)[0], dual)[0] if order == 2 else zero
     return value.detach(), first.detach(), second.detach()
 
 

@@ -281,7 +281,7 @@ def _varied(member: Variations, probe: Tensor, a: Tensor | None, grid: TimeGrid,
     check_initial_error(member.error.initial, paths)
     step = _step_map(member.system, probe, a, grid)
     error = step_error(member.error, step, probe, None if isinstance(member.system, StepMap) else grid)
-    move = variation_step(step, error, member.derivatives, member.terms)
+    move = variation_step(step, error, member.derivatives, member.terms, member.order)
     own = bool(error.own_dim)
     groups = step.noise_groups
     if own:

@@ -84,21 +84,25 @@ class Variations:
             equations above with the system's hand-written derivatives, or automatic ones where it brings none; "auto"
             takes "formula" for systems with hand-written derivatives and incomplete terms, else "autodiff".
         terms: which terms to keep; leaving some out needs the formula.
+        order: 2, or 1 for y₁ alone at half the cost; y₂ is then zero.
 
     Warning:
         That drift, diffusion and error are three times differentiable is not checked.
 
     Raises:
-        InvalidArgument: `derivatives` is unknown, or "autodiff" is combined with terms left out.
+        InvalidArgument: `derivatives` or `order` is unknown, or "autodiff" is combined with terms left out.
     """
 
     system: Any
     error: RepresentationError
     derivatives: str = "auto"
     terms: Terms = Terms()
+    order: int = 2
 
     def __post_init__(self) -> None:
         one_of("derivatives", self.derivatives, DERIVATIVES)
+        if self.order not in (1, 2):
+            raise InvalidArgument(f"order must be 1 or 2, got {self.order!r}.")
         if self.derivatives == "autodiff" and not self.terms.complete:
             raise InvalidArgument("derivatives='autodiff' always has all terms; use 'formula' to leave some out.")
 
@@ -106,20 +110,22 @@ class Variations:
 VariationStep = Callable[[int, Varied, Tensor, "Tensor | None", "Tensor | None"], Varied]
 
 
-def variation_step(step: StepMap, error: StepError, derivatives: str = "auto", terms: Terms = Terms()) -> VariationStep:
+def variation_step(
+    step: StepMap, error: StepError, derivatives: str = "auto", terms: Terms = Terms(), order: int = 2
+) -> VariationStep:
     """One step of (x⁰, y₁, y₂) as a function of (n, state, ξ, ζ, a)."""
     if derivatives == "autodiff" or (derivatives == "auto" and terms.complete and step.derivatives is None):
-        return _autodiff_step(step, error)
-    return _Formula(step, error, step.derivatives or AutomaticDerivatives(step), terms)
+        return _autodiff_step(step, error, order)
+    return _Formula(step, error, step.derivatives or AutomaticDerivatives(step), terms, order)
 
 
-def _autodiff_step(step: StepMap, error: StepError) -> VariationStep:
+def _autodiff_step(step: StepMap, error: StepError, order: int) -> VariationStep:
     def advance(n: int, state: Varied, xi: Tensor, zeta: Tensor | None, a: Tensor | None) -> Varied:
         def perturbed(eps: Tensor) -> Tensor:
             x = state.x + eps * (state.y1 + eps * state.y2)
             return add_error(error, eps, n, x, step.mean(n, x, a) + multiply(step.scale(n, x, a), xi), xi, zeta)
 
-        x, y1, twice_y2 = curve_derivatives(perturbed, state.x)
+        x, y1, twice_y2 = curve_derivatives(perturbed, state.x, order)
         return Varied(x, y1, 0.5 * twice_y2)
 
     return advance
@@ -132,6 +138,7 @@ class _Formula:
     error: StepError
     derivatives: StepDerivatives
     terms: Terms
+    order: int
 
     def __call__(self, n: int, state: Varied, xi: Tensor, zeta: Tensor | None, a: Tensor | None) -> Varied:
         x, y1, y2 = state
@@ -144,6 +151,8 @@ class _Formula:
         next_y1 = add_error(self.error, 1.0, n, x, linear(y1), xi, zeta)
         if self.error.diffusion is not None and not terms.ito_correction:
             next_y1 = next_y1 + self._correlated_correction(n, x, a, self.error.diffusion(n, x))
+        if self.order == 1:
+            return Varied(next_x, next_y1, y2)
         next_y2 = linear(y2)
         if terms.drift_hessian:
             next_y2 = next_y2 + half * of.mean_second(n, x, a, y1, y1)

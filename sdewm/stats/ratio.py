@@ -64,8 +64,10 @@ def rms_ratio(
     low, high = math.sqrt(max(low, 0.0)), math.sqrt(max(high, 0.0))
     value = math.sqrt(max(top.value / bottom.value, 0.0)) if bottom.value else math.inf
     reason = f"{what} is {value:.4g} [{low:.4g}, {high:.4g}], allowed [{allowed[0]:.4g}, {allowed[1]:.4g}]"
-    inside = min(low - allowed[0], allowed[1] - high)
-    outside = max(allowed[0] - high, low - allowed[1])
+    # A ratio is never below zero: there is no border there.
+    floor = allowed[0] or -math.inf
+    inside = min(low - floor, allowed[1] - high)
+    outside = max(floor - high, low - allowed[1])
     # A heavy tail spoils the interval, so that a border within its width decides nothing.
     if (heavy_tail(top) or heavy_tail(bottom)) and max(inside, outside) <= high - low:
         outcome, reason = Outcome.INCONCLUSIVE, f"{reason}; one path carries too much of the mean to judge so close"

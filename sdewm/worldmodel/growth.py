@@ -69,7 +69,7 @@ class Growth:
         latent, observation: |e|², each (sizes, steps, paths).
         latent_first, observation_first: |y₁|², (steps, paths): the prediction for size c is c² times it.
         latent_rest, observation_rest: |e − c y₁|², (sizes, steps, paths).
-        latent_second: |c y₁ + c² y₂|², (sizes, steps, paths).
+        latent_second: |c y₁ + c² y₂|², (sizes, steps, paths); without the second variation y₂ it is |c y₁|².
         episode: (paths,).
 
     The latent is measured in the unit of the injected error, the observation in standard deviations of the data.
@@ -137,6 +137,7 @@ def measure_growth(
     unit: str = "whitened",
     sizes: Sequence[float] = (0.01, 0.03, 0.1, 0.3, 1.0),
     direction: int = 0,
+    second: bool = False,
 ) -> Growth:
     """Inject errors of one kind and several sizes into z̃ at every step, and measure.
 
@@ -146,6 +147,7 @@ def measure_growth(
         unit: "whitened" or "raw".
         sizes: one-step root mean squares c.
         direction: number of the drift's direction; the growth of one direction may be far from that of another.
+        second: whether the second variation is measured as well, for about half as much work again.
 
     Warning:
         Where some paths come near an instability, the root mean square over paths, and that of y₁ more than that of e,
@@ -161,7 +163,7 @@ def measure_growth(
     system = setup.model.rollout()
     error = injected(setup, kind, unit, direction)
     members: dict[Any, Any] = {c: perturb(system, error, c) for c in sizes}
-    members["first"] = Variations(system, error)
+    members["first"] = Variations(system, error, order=2 if second else 1)
     steps, paths, _ = setup.actions.shape
     grid = TimeGrid(T=steps, steps=steps)
     noise_seed = derived(setup.seed, "growth: rollout")
@@ -200,8 +202,8 @@ def measure_growth(
     first, observation_first, *rest = (
         torch.cat([torch.stack([row[k] for row in block], dim=-2) for block in blocks], dim=-1) for k in range(7)
     )
-    e, o, e_rest, o_rest, second = rest
-    return Growth(kind, unit, sizes, e, o, first, observation_first, e_rest, o_rest, second, setup.episode)
+    e, o, e_rest, o_rest, both = rest
+    return Growth(kind, unit, sizes, e, o, first, observation_first, e_rest, o_rest, both, setup.episode)
 
 
 def injected(setup: Rollouts, kind: str, unit: str, direction: int = 0) -> RepresentationError:

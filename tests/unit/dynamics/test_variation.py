@@ -5,7 +5,7 @@ import torch
 from systems import F64, Network, NetworkByHand, fixed, full_error
 from torch import Tensor
 
-from sdewm.dynamics import StepMap, Terms, Variations, euler_map, simulate_coupled
+from sdewm.dynamics import RepresentationError, StepMap, Terms, Variations, euler_map, simulate_coupled
 from sdewm.dynamics.error import step_error
 from sdewm.dynamics.variation import _autodiff_step, _Formula, variation_step
 from sdewm.exceptions import InvalidArgument
@@ -73,3 +73,17 @@ def test_variations_of_a_linear_step_map_in_closed_form() -> None:
             run[1].states, (3 * 0.5 ** torch.arange(6, dtype=F64))[:, None, None].expand(6, 4, 2)
         )
         assert not run[2].states.any()
+
+
+@pytest.mark.parametrize("derivatives", ["formula", "autodiff"])
+def test_order_one_is_the_first_variation_alone(derivatives: str) -> None:
+    from sdewm.drifts import DoubleWell
+
+    error = RepresentationError(diffusion=lambda t, x: torch.sin(x) + 2.0)
+    members = [Variations(DoubleWell(), error, derivatives, order=order) for order in (1, 2)]
+    run = simulate_coupled(members, 0.5, TimeGrid(1.0, 8), paths=4)
+    torch.testing.assert_close(run[0][1].final, run[1][1].final, rtol=1e-14, atol=0)
+    assert not run[0][2].final.any()
+    assert run[1][2].final.any()
+    with pytest.raises(InvalidArgument, match="order must be 1 or 2, got 3"):
+        Variations(DoubleWell(), error, order=3)

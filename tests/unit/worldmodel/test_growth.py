@@ -43,7 +43,7 @@ def test_a_leaky_integrator_grows_as_it_must(forgetful):
 @pytest.mark.parametrize("unit", ["whitened", "raw"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_first_order_is_right_for_small_errors(setup, kind, unit):
-    result = measure_growth(setup, kind=kind, unit=unit, sizes=(1e-4, 1e-3))
+    result = measure_growth(setup, kind=kind, unit=unit, sizes=(1e-4, 1e-3), second=True)
     assert result.latent.shape == (2, STEPS, 256)
     # One step: exactly c for a drift, c up to sampling for noise (768 numbers, 5 standard errors are 13 %).
     one = float(result.latent[0, 0].mean().sqrt()) / 1e-4
