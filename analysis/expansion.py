@@ -17,6 +17,8 @@ from sdewm.stats import equivalence
 from sdewm.theory.expansion import FORMS, Loss
 from sdewm.verdict import Outcome, Verdict
 
+# Paths a second, roughly.
+COST = 60_000.0
 PAPER = "Fang, Du, Wang, Zhang, arXiv:2501.00195 (as reconstructed; please check against the published formula)"
 
 
@@ -85,7 +87,8 @@ class UncorrectedForm(Claim):
         # At T = 1 the squares of squares have so heavy a tail that single paths decide; at ½ they do not.
         settings = {"a": -0.5, "b": 0.6, "c": 1.0, "x0": 1.0, "T": 0.5, "steps": 32, "eps": 0.1}
         paths = max(int(262_144 * scale), 1024)
-        return [Cell(self.id, {"case": case, "form": self.form, **settings, "paths": paths}, seed)]
+        settings = {"case": case, "form": self.form, **settings, "paths": paths}
+        return [Cell(self.id, settings, seed, cost=paths / COST)]
 
     def compute(self, cell: Cell) -> Result:
         s = cell.settings
@@ -164,7 +167,8 @@ class ZeroDrift(Claim):
         # The sizes are for the figure; the judge needs the variation only.
         settings = {"x0": 0.6, "T": 1.0, "steps": 64, "sizes": list(self.sizes) if drawn else []}
         paths = max(int(131_072 * scale), 1024)
-        return [Cell(self.id, {"case": case, "broken": self.broken, **settings, "paths": paths}, seed)]
+        settings = {"case": case, "broken": self.broken, **settings, "paths": paths}
+        return [Cell(self.id, settings, seed, cost=paths / COST)]
 
     def compute(self, cell: Cell) -> Result:
         s = cell.settings

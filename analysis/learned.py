@@ -30,7 +30,7 @@ SEEDS = (0, 1, 2)
 SIZES = (0.01, 0.03, 0.1, 0.3, 1.0)
 SIZE = 0.1
 ZERO, DRIFT = "zero drift", "drift"
-DIRECTIONS = 4
+DIRECTIONS = 3
 LEVEL = 0.99
 # All three models have to be right at once.
 MODEL_LEVEL = 1.0 - (1.0 - LEVEL) / len(SEEDS)
@@ -71,21 +71,21 @@ def growth_cells(kinds: Sequence[str], scale: float, seed: int, drawn: bool) -> 
     for model_seed in SEEDS:
         for kind in kinds:
             for unit in ("whitened", "raw") if drawn else ("whitened",):
+                sizes = [SIZE] if unit == "raw" else list(SIZES if drawn else (SIZES[0], SIZE, SIZES[-1]))
                 for direction in range(DIRECTIONS if drawn and kind == DRIFT and unit == "whitened" else 1):
-                    whole = drawn and unit == "whitened" and not direction
                     settings = {
                         "model": model_seed,
                         "weights": digest(model_seed),
                         "kind": kind,
                         "unit": unit,
                         "direction": direction,
-                        "sizes": list(SIZES if whole else (SIZES[0], SIZE, SIZES[-1])),
+                        "sizes": sizes,
                         "episodes": count,
                         "episode seed": TEST_SEED + seed,
                         "paths": 1024,
                         "steps": HORIZON,
                     }
-                    result.append(Cell("growth", settings, seed, cost=5.0 if drawn else 3.0))
+                    result.append(Cell("growth", settings, seed, cost=5.0 if drawn else 2.5))
     return result
 
 
@@ -231,7 +231,7 @@ class Compounding(Claim):
             if case == "drift above zero drift":
                 pair = column(drift[m], "latent", SIZE, n), column(zero[m], "latent", SIZE, n)
                 a, b = means(*(reversed(pair) if self.swapped else pair))
-                return rms_ratio(a, b, (1.0, np.inf), MODEL_LEVEL, what=f"drift error / zero-drift error after {n} steps")
+                return rms_ratio(a, b, (1.0, np.inf), MODEL_LEVEL, what=f"drift / zero-drift error after {n} steps")
             at_most = case == "zero drift: at most √N"
             record = zero[m] if at_most else drift[m]
             a, b = means(column(record, "latent", SIZE, n), column(record, "latent", SIZE, 1))
@@ -251,26 +251,30 @@ class Compounding(Claim):
 class BetterThanBaselines(Claim):
     """Is there a model worth perturbing at all? The shipped ones, and the first of them trained again.
 
-    The control asks the model for another episode's future.
+    The control holds the model's predictions against the future's mirror image about the data's mean.
     """
 
-    shuffled: bool = False
+    mirrored: bool = False
 
     id = "L3"
     statement = (
-        "Fifty steps ahead in open loop with known actions, the latent neural SDE, shipped and trained again, predicts "
-        "the observations of pendulum-swingup better (in root mean square) than the baseline."
+        "25 steps ahead in open loop with known actions, the latent neural SDE, shipped and trained again, predicts "
+        "the observations of pendulum-swingup with a smaller root mean square error than the baseline."
     )
     cases = ("mean", "persistence", "ridge")
     source = "a sanity check of the trained models"
-    note = f"{DATA}. Ridge: one linear regression a horizon on the last ten observations and all actions."
+    note = (
+        f"{DATA}. Ridge: one linear regression a horizon on the last ten observations and all actions. Fifty steps "
+        "are drawn and not judged: there the mean square rests on few episodes."
+    )
+    steps = 25
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         count = max(int(512 * min(scale, 1.0)), 64)
-        common = {"episodes": count, "episode seed": TEST_SEED + seed, "shuffled": self.shuffled}
-        kept = [Cell("horizon", {"model": m, "weights": digest(m), **common}, seed, cost=4.0) for m in SEEDS]
+        common = {"episodes": count, "episode seed": TEST_SEED + seed, "mirrored": self.mirrored}
+        kept = [Cell("horizon", {"model": m, "weights": digest(m), **common}, seed, cost=3.0) for m in SEEDS]
         # Training is done once: repetitions and controls are about the shipped models.
-        fresh = Cell("horizon", {"model": SEEDS[0], "weights": "trained again", **common}, seed, cost=100.0)
+        fresh = Cell("horizon", {"model": SEEDS[0], "weights": "trained again", **common}, seed, cost=70.0)
         return [*kept, fresh] if drawn else kept
 
     def compute(self, cell: Cell) -> Result:
@@ -279,9 +283,9 @@ class BetterThanBaselines(Claim):
         starts = range(0, STEPS - WARM - HORIZON + 1, 11)
         windows = episodes(s["episodes"], s["episode seed"]).windows(list(starts), WARM + HORIZON)
         squared = dict(horizon_error(tried, training_data(), windows, warm=WARM, horizon=HORIZON).squared)
-        if s["shuffled"]:
-            past, future = windows.observations[:, :WARM], windows.observations[:, WARM:].roll(1, 0)
-            other = Episodes(torch.cat((past, future), 1), windows.actions)
+        if s["mirrored"]:
+            past, future = windows.observations[:, :WARM], windows.observations[:, WARM:]
+            other = Episodes(torch.cat((past, 2.0 * training_data().mean - future), 1), windows.actions)
             wrong = horizon_error(tried, training_data(), other, warm=WARM, horizon=HORIZON).squared
             squared["neural SDE"] = wrong["neural SDE"]
         episode = torch.arange(s["episodes"]).repeat(len(starts))
@@ -291,14 +295,14 @@ class BetterThanBaselines(Claim):
         level = 1.0 - (1.0 - LEVEL) / len(records)
 
         def judge(record: Record) -> Verdict:
-            a, b = means(record.arrays["neural SDE"][:, -1], record.arrays[case][:, -1])
+            a, b = means(record.arrays["neural SDE"][:, self.steps - 1], record.arrays[case][:, self.steps - 1])
             return rms_ratio(a, b, (0.0, 1.0), level, what=f"error of the model / error of {case}")
 
         return all_of({_name(record.key["settings"]): judge(record) for record in records})
 
     def control(self) -> "BetterThanBaselines":
-        """The same judgement of predictions of a future that does not belong to the past."""
-        return replace(self, shuffled=not self.shuffled)
+        """The same judgement of a model that takes every deviation from the mean for its opposite."""
+        return replace(self, mirrored=not self.mirrored)
 
 
 def _name(settings: Mapping[str, Any]) -> str:
@@ -327,7 +331,7 @@ ROWS = (
             "zero drift, size 1, 25 steps": None,
             "drift, size 1, 25 steps": None,
         },
-        repetitions=4,
+        repetitions=3,
     ),
-    Row(Compounding(), dict.fromkeys(Compounding.cases, None), repetitions=4),
+    Row(Compounding(), dict.fromkeys(Compounding.cases, None), repetitions=3),
 )

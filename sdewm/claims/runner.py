@@ -15,6 +15,7 @@ from ..exceptions import NumericalFailure
 from ..run.blocks import single_thread, workers
 from ..run.store import Record, Store, provenance, write_whole
 from ..stats.power import Power
+from ..validation import integer
 from ..verdict import Grade, Outcome, Verdict
 from .claim import Cell, Claim, Row, budget_scale
 
@@ -86,6 +87,8 @@ def run(
         count: number of worker processes.
         stream: where to report progress, by default standard error.
     """
+    integer("seed", seed, least=0)
+    integer("count", count, least=1)
     stream = sys.stderr if stream is None else stream
     todo: dict[str, Task] = {}
     for row in catalogue:
@@ -95,19 +98,19 @@ def run(
     missing = [task for task in todo.values() if store.find(task.key) is None]
     # Long work first, or it would run alone at the end.
     missing.sort(key=lambda task: -task.cell.cost)
-    progress = _Progress(len(missing), stream)
+    progress = _Progress(len(missing), sum(task.cell.cost for task in missing), stream)
     progress.line(f"{len(todo) - len(missing)} of {len(todo)} cells are on record, {len(missing)} to compute")
     facts = provenance()
     with workers(min(count, max(len(missing), 1))) as executor:
         if executor is None:
             single_thread()
-            finished: Iterator[Record] = map(compute, missing)
+            finished: Iterator[tuple[Task, Record]] = ((task, compute(task)) for task in missing)
         else:
-            futures = [executor.submit(compute, task) for task in missing]
-            finished = (future.result() for future in as_completed(futures))
-        for record in finished:
+            futures = {executor.submit(compute, task): task for task in missing}
+            finished = ((futures[future], future.result()) for future in as_completed(futures))
+        for task, record in finished:
             store.write(Record(record.key, record.values, record.arrays, {**facts, **record.made}))
-            progress.step(str(record.key["work"]))
+            progress.step(task.cell.work, task.cell.cost)
     progress.close()
     return len(missing)
 
@@ -216,19 +219,20 @@ def _flatten(parts: Mapping[str, list[list[Task]]]) -> Iterator[Task]:
 class _Progress:
     """A counter with the time left: one moving line on a terminal, a few plain lines in a log."""
 
-    def __init__(self, total: int, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
-        self.total, self.stream, self.clock = total, stream, clock
-        self.done, self.started, self.terminal = 0, clock(), stream.isatty()
+    def __init__(self, total: int, cost: float, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total, self.cost, self.stream, self.clock = total, cost, stream, clock
+        self.done, self.paid, self.started, self.terminal = 0, 0.0, clock(), stream.isatty()
         self.next_line = 10.0
 
     def line(self, text: str) -> None:
         print(text, file=self.stream, flush=True)
 
-    def step(self, label: str) -> None:
-        self.done += 1
+    def step(self, work: str, cost: float) -> None:
+        self.done, self.paid = self.done + 1, self.paid + cost
         elapsed = self.clock() - self.started
-        left = elapsed / self.done * (self.total - self.done)
-        text = f"{self.done}/{self.total} cells, {elapsed:.0f} s, about {left:.0f} s left: {label}"
+        # By cost, not by number: the long cells come first.
+        left = elapsed / self.paid * max(self.cost - self.paid, 0.0) if self.paid else 0.0
+        text = f"{self.done}/{self.total} cells, {elapsed:.0f} s, about {left:.0f} s left: {work}"
         if self.terminal:
             print(f"\r\x1b[K{text}"[:100], end="", file=self.stream, flush=True)
         elif elapsed >= self.next_line or self.done == self.total:

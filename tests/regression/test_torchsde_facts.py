@@ -231,7 +231,8 @@ def test_hangs_for_seconds_where_milliseconds_suffice(child: dict[str, dict[str,
     result = child["two seconds"]
     assert result["end"] == "cpu"
     assert result["calls"] == 101
-    assert result["splits"] > 1_000 and result["grown"] > 1_000
+    assert result["splits"] > 1_000
+    assert result["grown"] > 1_000
 
 
 def test_float32_sliver_costs_a_hundredfold(child: dict[str, dict[str, Any]]) -> None:
@@ -481,13 +482,15 @@ def test_parameters_that_require_grad_keep_the_whole_graph() -> None:
     assert kept[40] - kept[20] == 2 * (kept[20] - kept[10])
     with torch.no_grad():
         count, end = saved_tensors(sde, 40)
-    assert count == 0 and not end.requires_grad
+    assert count == 0
+    assert not end.requires_grad
 
 
 def test_milstein_keeps_a_graph_that_nobody_asked_for() -> None:
     """Its derivative of the diffusion comes from autograd: the result requires grad though no input does."""
     count, end = saved_tensors(pendulum(0.1), 10, method="milstein")
-    assert count > 10 and end.requires_grad
+    assert count > 10
+    assert end.requires_grad
     assert not saved_tensors(pendulum(0.1), 10)[1].requires_grad
     with torch.no_grad():
         assert not saved_tensors(pendulum(0.1), 10, method="milstein")[1].requires_grad
@@ -587,7 +590,8 @@ def test_ito_adjoint_is_not_the_gradient_of_the_discrete_solve() -> None:
         exact = per_path_gradients(n, torchsde.sdeint)
         gaps.append(((per_path_gradients(n, torchsde.sdeint_adjoint) - exact).norm() / exact.norm()).item())
     assert gaps[0] > 0.3
-    assert gaps[1] < gaps[0] / 2 and gaps[2] < gaps[1] / 2
+    assert gaps[1] < gaps[0] / 2
+    assert gaps[2] < gaps[1] / 2
     assert 0.01 < gaps[2] < 0.1
 
 
