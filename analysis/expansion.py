@@ -87,8 +87,8 @@ class UncorrectedForm(Claim):
         # At T = 1 the squares of squares have so heavy a tail that single paths decide; at ½ they do not.
         settings = {"a": -0.5, "b": 0.6, "c": 1.0, "x0": 1.0, "T": 0.5, "steps": 32, "eps": 0.1}
         paths = max(int(262_144 * scale), 1024)
-        settings = {"case": case, "form": self.form, **settings, "paths": paths}
-        return [Cell(self.id, settings, seed, cost=paths / COST)]
+        form = {"case": case, "form": self.form, "paths": paths}
+        return [Cell(self.id, {**settings, **form}, seed, cost=paths / COST)]
 
     def compute(self, cell: Cell) -> Result:
         s = cell.settings
@@ -167,8 +167,8 @@ class ZeroDrift(Claim):
         # The sizes are for the figure; the judge needs the variation only.
         settings = {"x0": 0.6, "T": 1.0, "steps": 64, "sizes": list(self.sizes) if drawn else []}
         paths = max(int(131_072 * scale), 1024)
-        settings = {"case": case, "broken": self.broken, **settings, "paths": paths}
-        return [Cell(self.id, settings, seed, cost=paths / COST)]
+        premise = {"case": case, "broken": self.broken, "paths": paths}
+        return [Cell(self.id, {**settings, **premise}, seed, cost=paths / COST)]
 
     def compute(self, cell: Cell) -> Result:
         s = cell.settings

@@ -21,9 +21,10 @@ def ratio_interval(top: Estimate, bottom: Estimate, level: float = 0.95) -> tupl
 
     Example:
         >>> from sdewm.estimate import Moments
-        >>> a, b = Moments.of([[1.0, 2.0], [3.0, 6.0], [2.0, 4.0]]).estimates()
-        >>> ratio_interval(b, a)
-        (2.0, 2.0)
+        >>> a, b = Moments.of([[4.0, 8.1], [5.0, 9.9], [6.0, 12.1], [5.0, 9.9]]).estimates()
+        >>> low, high = ratio_interval(b, a)
+        >>> round(low, 2), round(high, 2)
+        (1.96, 2.04)
     """
     from scipy.special import stdtrit  # here, so that importing the package stays quick
 

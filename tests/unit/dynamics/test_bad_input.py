@@ -261,6 +261,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: single(save="final").at(0.25), InvalidArgument, ["time 0.25 was not saved"]),
     # variations
     (lambda: Variations(DIAGONAL, SHARED, "magic"), InvalidArgument, ["derivatives", "'magic'"]),
+    (lambda: Variations(DIAGONAL, SHARED, order=3), InvalidArgument, ["order", "3"]),
     (
         lambda: Variations(DIAGONAL, SHARED, "autodiff", Terms(half=False)),
         InvalidArgument,
