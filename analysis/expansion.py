@@ -166,7 +166,7 @@ class ZeroDrift(Claim):
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         # The sizes are for the figure; the judge needs the variation only.
         settings = {"x0": 0.6, "T": 1.0, "steps": 64, "sizes": list(self.sizes) if drawn else []}
-        paths = max(int(131_072 * scale), 1024)
+        paths = max(int(65_536 * scale), 1024)
         premise = {"case": case, "broken": self.broken, "paths": paths}
         return [Cell(self.id, {**settings, **premise}, seed, cost=paths / COST)]
 
@@ -203,7 +203,7 @@ class ZeroDrift(Claim):
 
 
 ROWS = (
-    Row(UncorrectedForm(), dict.fromkeys(UncorrectedForm.cases, Outcome.VIOLATED)),
+    Row(UncorrectedForm(), dict.fromkeys(UncorrectedForm.cases, Outcome.VIOLATED), repetitions=12),
     Row(
         ZeroDrift(),
         {
@@ -212,6 +212,7 @@ ROWS = (
             "independent noise, random base": Outcome.HOLDS,
             "independent noise, deterministic base": Outcome.HOLDS,
         },
-        repetition_scale=0.125,
+        repetitions=12,
+        repetition_scale=0.25,
     ),
 )

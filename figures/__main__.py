@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         print(f"figures: no verdict for {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
         return 2
+    last = ""
     try:
         store = Store(given.results / "records")
         drawn: dict[str, tuple[Path, str]] = {}
@@ -56,12 +57,14 @@ def main(arguments: list[str] | None = None) -> int:
                 command="python -m analysis --claims {claim} "
                 f"--budget {verdicts['budget']} --seed {verdicts['seed']}",
             )
-            print(f"report: {page.resolve()}")
+            last = f"report: {page.resolve()}"
     except SdewmError as error:
         print(f"figures: {error}", file=sys.stderr)
         return 2
     for claim, (figure, _) in drawn.items():
         print(f"figure {claim}: {figure}")
+    if last:
+        print(last)
     return 0
 
 
