@@ -35,7 +35,7 @@ def real(name: str, value: object) -> float:
 
 def one_of(name: str, value: str, allowed: Collection[str]) -> str:
     """`value` if it is among `allowed`."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise InvalidArgument(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
     return value
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..exceptions import InvalidArgument
 from ..run.store import Record
-from ..validation import integer, one_of
+from ..validation import integer, one_of, positive
 from ..verdict import Outcome, Verdict
 
 BUDGETS = {"quick": 0.25, "standard": 1.0, "full": 8.0}
@@ -111,12 +111,18 @@ class Row:
     repetition_scale: float = 0.25
 
     def __post_init__(self) -> None:
+        if not isinstance(self.claim, Claim):
+            raise InvalidArgument(f"claim must be a Claim, got {type(self.claim).__name__}.")
         integer("repetitions", self.repetitions, least=0)
+        positive("repetition_scale", self.repetition_scale)
         if set(self.expected) != set(self.claim.cases):
             raise InvalidArgument(
                 f"expected must name the cases of {self.claim.id}: {', '.join(self.claim.cases)}; "
                 f"got {', '.join(self.expected)}."
             )
+        for case, outcome in self.expected.items():
+            if outcome is not None and not isinstance(outcome, Outcome):
+                raise InvalidArgument(f"expected of case {case!r} must be an Outcome or None, got {outcome!r}.")
 
 
 def budget_scale(budget: str) -> float:

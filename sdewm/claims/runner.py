@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, TextIO, final
 
 from ..dynamics.brownian import NOISE_FORMAT
-from ..exceptions import NumericalFailure
+from ..exceptions import InvalidArgument, NumericalFailure
 from ..run.blocks import single_thread, workers
 from ..run.store import Record, Store, provenance, write_whole
 from ..stats.power import Power
 from ..validation import integer
 from ..verdict import Grade, Outcome, Verdict
-from .claim import Cell, Claim, Row, budget_scale
+from .claim import Cell, Claim, Result, Row, budget_scale
 
 _REPETITION_SEED = 1_000_003
 
@@ -46,7 +46,10 @@ class Task:
 
 def tasks_of(claim: Claim, case: str, budget: str, scale: float, seed: int, drawn: bool) -> list[Task]:
     """The tasks of one case."""
-    return [Task(claim, cell, budget) for cell in claim.cells(case, scale, seed, drawn)]
+    cells = claim.cells(case, scale, seed, drawn)
+    if not cells:
+        raise InvalidArgument(f"{claim.id}.cells must return at least one cell, got none for case {case!r}.")
+    return [Task(claim, cell, budget) for cell in cells]
 
 
 def plan(row: Row, budget: str, seed: int) -> dict[str, dict[str, list[list[Task]]]]:
@@ -120,9 +123,14 @@ def compute(task: Task) -> Record:
     started = time.perf_counter()
     try:
         result = task.claim.compute(task.cell)
+        if not isinstance(result, Result):
+            raise InvalidArgument(f"{task.claim.id}.compute must return a Result, got {type(result).__name__}.")
         values, arrays = dict(result.values), result.arrays
     except NumericalFailure as failure:
         values, arrays = {"numerical failure": str(failure)}, {}
+    except Exception as error:
+        error.add_note(f"in claim {task.claim.id}, cell {dict(task.cell.settings)}, seed {task.cell.seed}")
+        raise
     made = {
         "seconds": round(time.perf_counter() - started, 3),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -3,9 +3,9 @@
 from .brownian import NOISE_FORMAT as NOISE_FORMAT
 from .brownian import BrownianMotion as BrownianMotion
 from .ensemble import simulate_coupled as simulate_coupled
-from .error import PerturbedSDE as PerturbedSDE
 from .error import RepresentationError as RepresentationError
-from .error import perturb as perturb
+from .perturbed import PerturbedSDE as PerturbedSDE
+from .perturbed import perturb as perturb
 from .reference import simulate as simulate
 from .step_map import StepMap as StepMap
 from .step_map import euler_map as euler_map

@@ -13,7 +13,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..exceptions import Refused
+
 Function = Callable[[Tensor], Tensor]
+Derivative = Callable[[Tensor, Tensor], Tensor]
 
 
 def directional(function: Function, x: Tensor, v: Tensor) -> Tensor:
@@ -46,6 +49,39 @@ def curve_derivatives(function: Function, like: Tensor, order: int = 2) -> tuple
         (first,) = _gradient(slope, dual)
         second = _gradient(_gradient(slope, s)[0], dual)[0] if order == 2 else zero
     return value.detach(), first.detach(), second.detach()
+
+
+def check_derivative(label: str, function: Function, x: Tensor, by_hand: Derivative | None = None) -> None:
+    """Compare the derivative that will be used with a finite difference, along one direction.
+
+    Args:
+        label: name of the function in the message.
+        function: rows to rows, of shape (paths, dim) or (paths, dim, m).
+        x: states (paths, dim); a mismatch there and at a second point close by counts (at one it may be a kink).
+        by_hand: hand-written derivative (x, v), in place of the automatic one.
+
+    Raises:
+        Refused: the two differ; inside the function there is a no_grad, a detach or a straight-through trick, or the
+            hand-written derivative is wrong.
+    """
+    digits = float(torch.finfo(x.dtype).eps)
+    v = torch.cos(torch.arange(x.numel(), dtype=x.dtype).reshape(x.shape))
+    for point in (x, x + 0.013 * (1.0 + x.abs()) * v):
+        step = digits ** (1 / 3) * (1.0 + float(x.abs().max()))
+        ahead, behind = function(point + step * v), function(point - step * v)
+        measured = ((ahead - behind) / (2.0 * step)).detach()
+        used = (directional(function, point, v) if by_hand is None else by_hand(point, v)).detach()
+        if used.shape != measured.shape:
+            raise Refused(f"the derivative of {label} has shape {tuple(used.shape)}, must be {tuple(measured.shape)}.")
+        size, gap = float(measured.abs().max() + used.abs().max()), float((measured - used).abs().max())
+        rounding = 10.0 * digits ** (2 / 3) * (1.0 + float(ahead.detach().abs().max()))
+        # Written so that a state at which something is not finite passes: that is another complaint.
+        if not gap > 0.05 * size + rounding:
+            return
+    raise Refused(
+        f"the derivative of {label} is not that of its values: it is off by {gap:.3g} along a direction of size one; "
+        f"leave out no_grad, detach and straight-through tricks inside it, or mend its hand-written derivative."
+    )
 
 
 def _forward(value: Tensor, x: Tensor, v: Tensor, keep: bool) -> Tensor:

@@ -14,32 +14,15 @@ from ..exceptions import InvalidArgument, NumericalFailure
 from ..grid import TimeGrid
 from ..validation import integer
 from .brownian import BLOCK, NOISE_FORMAT, BrownianMotion
-from .error import PerturbedSDE, check_eps, step_error
-from .start import Start, check_actions, check_initial_error, rows, start_states
-from .step_map import StepMap, euler_map, multiply
-from .system import check_system
+from .members import Member, State, engine_member
+from .start import Start, check_actions, rows, start_states
 from .trajectory import Trajectory
-from .variation import Variations, Varied, variation_step
+from .variation import Variations
 
 GROUP = 4
 _CHECK_EVERY = 16
 
-State = tuple[Tensor, ...]
 Observe = Callable[[Mapping[Any, Any]], Tensor]
-
-
-@final
-@dataclass(frozen=True)
-class _Member:
-    """One member in the engine's form: its noise groups, its start and its step on tuples of tensors."""
-
-    noise: tuple[tuple[str, int], ...]
-    start: Callable[[Tensor, int], State]
-    advance: Callable[[int, State, tuple[Tensor, ...], Tensor | None], State]
-    varied: bool
-
-    def public(self, state: State) -> Any:
-        return Varied(*state) if self.varied else state[0]
 
 
 @final
@@ -71,7 +54,7 @@ class Ensemble:
     Blocks may be run in any order and by any worker; a block's paths and noise depend on its number only.
     """
 
-    members: Mapping[Any, _Member]
+    members: Mapping[Any, Member]
     x0: Tensor
     grid: TimeGrid
     paths: int
@@ -124,6 +107,16 @@ class Ensemble:
             if not isinstance(value, Tensor) or value.shape[:1] != (count,) or value.ndim not in (1, 2):
                 got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
                 raise InvalidArgument(f"observe must return shape (paths,) or (paths, k), got {got}.")
+            finite = torch.isfinite(value).reshape(count, -1).all(1)
+            if not bool(finite.all()):
+                path = self.span(block)[0] + int((~finite).nonzero()[0])
+                raise NumericalFailure(
+                    f"observe returned a value that is not finite: path {path} first, {int((~finite).sum())} of "
+                    f"{count} paths; check what is observed at the states that are visited.",
+                    path,
+                    None,
+                    int((~finite).sum()),
+                )
             result.append(Moments.of(value.double().numpy(), self.noise_key))
         return tuple(result)
 
@@ -138,7 +131,8 @@ class Ensemble:
         first, count = self.span(block)
         groups = -(-count // BLOCK)
         total = groups * BLOCK
-        x = rows(self.x0, first, count)
+        # A copy: a drift that works in place must not change the caller's start.
+        x = rows(self.x0, first, count).clone()
         states = {
             name: tuple(rows(part, 0, total) for part in member.start(x, first))
             for name, member in self.members.items()
@@ -204,6 +198,10 @@ def prepare(
 
     `coarsen` runs the same Brownian paths on every k-th grid time.
     """
+    if not isinstance(members, Mapping | Sequence):
+        raise InvalidArgument(
+            f"members must be a mapping or a sequence of systems, got {type(members).__name__}; put one system in [ ]."
+        )
     named = dict(members) if isinstance(members, Mapping) else dict(enumerate(members))
     if not named:
         raise InvalidArgument("members is empty: give at least one system.")
@@ -219,7 +217,7 @@ def prepare(
     saved = grid.saved(save)
     probe = rows(x, 0, min(paths, 2))
     a = None if actions is None else rows(actions[0].to(x.dtype), 0, len(probe))
-    ready = {name: _member(member, probe, a, grid, paths) for name, member in named.items()}
+    ready = {name: engine_member(member, probe, a, grid, paths) for name, member in named.items()}
     widths: dict[str, int] = {}
     for name, member in ready.items():
         for purpose, width in member.noise:
@@ -231,92 +229,6 @@ def prepare(
     noise = tuple(BrownianMotion(seed, fine, width, purpose).coarsen(coarsen) for purpose, width in widths.items())
     recipe = partial(prepare, named, x0, fine, paths, seed, save=save, actions=actions, dtype=dtype, coarsen=coarsen)
     return Ensemble(ready, x.detach(), grid, paths, noise, actions, saved, recipe)
-
-
-def _member(member: Any, probe: Tensor, a: Tensor | None, grid: TimeGrid, paths: int) -> _Member:
-    if isinstance(member, Variations):
-        return _varied(member, probe, a, grid, paths)
-    if isinstance(member, PerturbedSDE):
-        return _perturbed(member, probe, a, grid, paths)
-    step = _step_map(member, probe, a, grid)
-
-    def advance(n: int, state: State, noise: tuple[Tensor, ...], a: Tensor | None) -> State:
-        (x,) = state
-        xi = noise[0] if len(noise) == 1 else torch.cat(noise, dim=1)
-        return (step.mean(n, x, a) + multiply(step.scale(n, x, a), xi),)
-
-    def start(x: Tensor, first: int) -> State:
-        return (x if step.start is None else step.start(x, first),)
-
-    return _Member(step.noise_groups, start, advance, varied=False)
-
-
-def _perturbed(member: PerturbedSDE, probe: Tensor, a: Tensor | None, grid: TimeGrid, paths: int) -> _Member:
-    # Base and error are added without forming the perturbed system's wide matrix of noise columns.
-    check_eps(member.eps, probe.dtype)
-    check_initial_error(member.error.initial, paths)
-    step = _step_map(member.base, probe, a, grid)
-    error = step_error(member.error, step, probe, grid)
-    eps, own = member.eps, bool(error.own_dim)
-
-    def advance(n: int, state: State, noise: tuple[Tensor, ...], a: Tensor | None) -> State:
-        (x,) = state
-        base = noise[:-1] if own else noise
-        xi = base[0] if len(base) == 1 else torch.cat(base, dim=1)
-        x_next = step.mean(n, x, a) + multiply(step.scale(n, x, a), xi)
-        if error.drift is not None:
-            x_next = x_next + eps * error.drift(n, x)
-        if error.diffusion is not None:
-            omega = error.normals(xi, noise[-1] if own else None)
-            x_next = x_next + eps * multiply(error.diffusion(n, x), omega)
-        return (x_next,)
-
-    def start(x: Tensor, first: int) -> State:
-        return (member.perturbed_start(x, first),)
-
-    return _Member(member.noise_groups, start, advance, varied=False)
-
-
-def _varied(member: Variations, probe: Tensor, a: Tensor | None, grid: TimeGrid, paths: int) -> _Member:
-    check_initial_error(member.error.initial, paths)
-    step = _step_map(member.system, probe, a, grid)
-    error = step_error(member.error, step, probe, None if isinstance(member.system, StepMap) else grid)
-    move = variation_step(step, error, member.derivatives, member.terms, member.order)
-    own = bool(error.own_dim)
-    groups = step.noise_groups
-    if own:
-        groups = (*groups, (f"error-{len(groups)}", error.own_dim))
-
-    def advance(n: int, state: State, noise: tuple[Tensor, ...], a: Tensor | None) -> State:
-        base = noise[:-1] if own else noise
-        xi = base[0] if len(base) == 1 else torch.cat(base, dim=1)
-        return move(n, Varied(*state), xi, noise[-1] if own else None, a)
-
-    def start(x: Tensor, first: int) -> State:
-        x = x if step.start is None else step.start(x, first)
-        eta = error.start(x, first)
-        return Varied(x, torch.zeros_like(x) if eta is None else eta.contiguous(), torch.zeros_like(x))
-
-    return _Member(groups, start, advance, varied=True)
-
-
-def _step_map(system: Any, probe: Tensor, a: Tensor | None, grid: TimeGrid) -> StepMap:
-    if not isinstance(system, StepMap):
-        check_system(system, probe, a)
-        return euler_map(system, grid, x0=probe)
-    if (a is None) != (system.action_dim == 0) or (a is not None and a.shape[1] != system.action_dim):
-        got = "none" if a is None else f"{a.shape[1]}"
-        raise InvalidArgument(f"actions must have {system.action_dim} columns for this step map, got {got}.")
-    mean, scale = system.mean(0, probe, a), system.scale(0, probe, a)
-    for label, value in (("mean", mean), ("scale", scale)):
-        if value.dtype != probe.dtype:
-            raise InvalidArgument(f"{label} returned {value.dtype} for a state of {probe.dtype}; make them equal.")
-    if mean.shape != probe.shape:
-        raise InvalidArgument(f"mean must return shape {tuple(probe.shape)}, got {tuple(mean.shape)}.")
-    wide = (*probe.shape, system.noise_dim)
-    if scale.shape not in (probe.shape, wide) or (scale.ndim == 2 and system.noise_dim != system.dim):
-        raise InvalidArgument(f"scale must return shape {tuple(probe.shape)} or {wide}, got {tuple(scale.shape)}.")
-    return system
 
 
 def simulate_coupled(
@@ -357,7 +269,7 @@ def simulate_coupled(
 
     Example:
         >>> from sdewm.drifts import Linear
-        >>> from sdewm.dynamics.error import RepresentationError, perturb
+        >>> from sdewm.dynamics import RepresentationError, perturb
         >>> base = Linear(a=-1.0, b=0.5)
         >>> error = RepresentationError(diffusion=lambda t, x: torch.ones_like(x))
         >>> run = simulate_coupled({"x": base, "xe": perturb(base, error, 0.1)}, 1.0, TimeGrid(1.0, 20), paths=8)

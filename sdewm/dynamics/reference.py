@@ -13,7 +13,8 @@ from ..grid import TimeGrid
 from ..validation import integer, one_of
 from .brownian import BrownianMotion
 from .ensemble import failure
-from .error import PerturbedSDE, check_eps
+from .error import check_eps
+from .perturbed import PerturbedSDE
 from .start import Start, check_actions, check_initial_error, rows, start_states
 from .step_map import StepMap
 from .system import CheckedSystem, check_system
@@ -83,7 +84,8 @@ def simulate(
     integer("seed", seed, least=0)
     x, paths = start_states(x0, system, paths, dtype)
     actions = check_actions(actions, grid, paths)
-    x = rows(x, 0, paths)
+    # A copy: a drift that works in place must not change the caller's start.
+    x = rows(x, 0, paths).clone()
     if isinstance(system, PerturbedSDE):
         check_eps(system.eps, x.dtype)
         check_initial_error(system.error.initial, paths)

@@ -26,6 +26,11 @@ def start_states(x0: Start, system: Any, paths: int | None, dtype: torch.dtype |
     Raises:
         InvalidArgument: the shape, the values or the number of paths do not fit.
     """
+    if isinstance(system, type) or not (isinstance(system, StepMap) or _has_fields(system)):
+        what = f"the class {system.__name__}; make an instance of it" if isinstance(system, type) else repr(system)[:80]
+        raise InvalidArgument(f"system must be an SDE with f and g, or a StepMap, got {what}.")
+    if isinstance(x0, complex) or (isinstance(x0, Tensor) and x0.is_complex()) or (dtype and dtype.is_complex):
+        raise InvalidArgument("x0 and dtype must be real, got complex ones; split real and imaginary parts.")
     if dtype is None:
         own = system.dtype or torch.float64 if isinstance(system, StepMap) else system_dtype(system)
         dtype = x0.dtype if isinstance(x0, Tensor) and x0.is_floating_point() else own
@@ -53,6 +58,10 @@ def start_states(x0: Start, system: Any, paths: int | None, dtype: torch.dtype |
     return x, paths
 
 
+def _has_fields(system: Any) -> bool:
+    return all(hasattr(system, name) for name in ("f", "g")) or hasattr(system, "f_and_g")
+
+
 def rows(value: Tensor, first: int, count: int) -> Tensor:
     """Rows first … first + count − 1 of a per-path tensor, the last one repeated, or one vector for all."""
     if value.ndim == 1:
@@ -77,6 +86,8 @@ def check_actions(actions: Tensor | None, grid: TimeGrid, paths: int) -> Tensor 
             f"actions must have shape (steps, action_dim) or (steps, paths, action_dim) with steps = {grid.steps} and "
             f"paths = {paths}, got {shape}."
         )
+    if actions.is_complex():
+        raise InvalidArgument("actions must be real, got complex ones.")
     if not bool(torch.isfinite(actions).all()):
         raise InvalidArgument("actions must be finite, but some entries are NaN or infinite.")
     return actions

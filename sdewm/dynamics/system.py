@@ -160,6 +160,14 @@ def check_system(system: Any, x: Tensor, a: Tensor | None = None, time: float = 
                 f"{name}.{label} returned {value.dtype} for a state of {x.dtype}; convert the system or pass x0 in its "
                 f"dtype."
             )
+    if noise_type == "additive":
+        elsewhere = diffusion(t, x + 1.0, a)
+        if bool(torch.isfinite(elsewhere).all()) and not torch.equal(g, elsewhere):
+            raise InvalidArgument(
+                f"{name}.noise_type is 'additive', but g depends on the state; make it 'general', or 'diagonal' "
+                f"with g of shape (paths, dim)."
+            )
+    drift, diffusion = _guarded(name, "f", drift, f.shape[1:]), _guarded(name, "g", diffusion, g.shape[1:])
     checked = CheckedSystem(drift, diffusion, dim, noise_dim, str(noise_type), action_dim, system)
     return checked if sde_type == "ito" else _ito(checked, t, x, a)
 
@@ -203,6 +211,22 @@ def _evaluate(name: str, label: str, field: Field, t: Tensor, x: Tensor, a: Tens
     if not isinstance(value, Tensor):
         raise InvalidArgument(f"{name}.{label} must return a tensor, got {type(value).__name__}.")
     return value
+
+
+def _guarded(name: str, label: str, field: Field, tail: torch.Size) -> Field:
+    """The field with its shape and dtype checked at every call: a wrong shape would broadcast in silence."""
+
+    def guarded(t: Tensor, x: Tensor, a: Tensor | None) -> Tensor:
+        value = field(t, x, a)
+        if not isinstance(value, Tensor) or value.shape != (len(x), *tail) or value.dtype != x.dtype:
+            got = f"{tuple(value.shape)} and {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
+            raise InvalidArgument(
+                f"{name}.{label} must return shape {(len(x), *tail)} and {x.dtype} at all times, got {got} at "
+                f"t = {float(t):g}."
+            )
+        return value
+
+    return guarded
 
 
 def _ito(system: CheckedSystem, t: Tensor, x: Tensor, a: Tensor | None) -> CheckedSystem:

@@ -10,7 +10,8 @@ from torch import Tensor
 from ..exceptions import InvalidArgument
 from ..validation import one_of
 from .derivatives import curve_derivatives, directional
-from .error import RepresentationError, StepError, add_error
+from .error import RepresentationError
+from .step_error import StepError, add_error
 from .step_map import AutomaticDerivatives, StepDerivatives, StepMap, multiply
 
 DERIVATIVES = ("auto", "formula", "autodiff")
@@ -101,6 +102,10 @@ class Variations:
 
     def __post_init__(self) -> None:
         one_of("derivatives", self.derivatives, DERIVATIVES)
+        if not isinstance(self.error, RepresentationError):
+            raise InvalidArgument(f"error must be a RepresentationError, got {type(self.error).__name__}.")
+        if not isinstance(self.terms, Terms):
+            raise InvalidArgument(f"terms must be Terms, got {type(self.terms).__name__}.")
         if self.order not in (1, 2):
             raise InvalidArgument(f"order must be 1 or 2, got {self.order!r}.")
         if self.derivatives == "autodiff" and not self.terms.complete:

@@ -64,8 +64,9 @@ class Store:
 
     def __post_init__(self) -> None:
         try:
-            Path(self.place).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+            object.__setattr__(self, "place", Path(self.place))
+            self.place.mkdir(parents=True, exist_ok=True)
+        except (OSError, TypeError) as error:
             raise InvalidArgument(f"results place {self.place} cannot be used as a directory: {error}.") from error
 
     def write(self, record: Record) -> Path:

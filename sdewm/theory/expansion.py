@@ -1,5 +1,6 @@
 """The second-order expansion of a loss in the size of a representation error."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from ..dynamics.derivatives import curve_derivatives
 from ..dynamics.ensemble import Ensemble, map_blocks, prepare
-from ..dynamics.error import RepresentationError, check_eps, perturb
+from ..dynamics.error import RepresentationError, check_eps
+from ..dynamics.perturbed import perturb
 from ..dynamics.start import Start, rows, start_states
 from ..dynamics.step_map import StepMap
 from ..dynamics.variation import Terms, Variations, Varied
@@ -19,6 +21,7 @@ from ..exceptions import InvalidArgument, NumericalFailure
 from ..grid import TimeGrid
 from ..validation import one_of
 
+BIASED = "the Euler scheme's bias of first order in the step is not removed"
 Loss = Callable[[Tensor], Tensor]
 
 FORMS: Mapping[str, Terms] = {
@@ -50,7 +53,7 @@ class _Problem:
     seed: int
     terms: Terms
     actions: Tensor | None
-    extrapolate: bool
+    extrapolate: int
     executor: Executor | None
 
     def moments(self, members: Mapping[str, Any], observe: Callable[[Mapping[str, Any]], list[Tensor]]) -> Moments:
@@ -60,7 +63,7 @@ class _Problem:
             return prepare(members, self.x0, self.grid, self.paths, self.seed, actions=self.actions, coarsen=coarsen)
 
         fine = ensemble(1)
-        work = _Columns(fine, ensemble(2) if self.extrapolate else None, observe)
+        work = _Columns(fine, ensemble(self.extrapolate) if self.extrapolate > 1 else None, self.extrapolate, observe)
         total: Moments | None = None
         for part in map_blocks(work, fine.blocks, self.executor):
             total = part if total is None else total.merge(part)
@@ -113,12 +116,13 @@ class _Columns:
 
     fine: Ensemble
     coarse: Ensemble | None
+    factor: int
     observe: Callable[[Mapping[str, Any]], list[Tensor]]
 
     def __call__(self, block: int) -> Moments:
         columns = self._values(self.fine, block)
         if self.coarse is not None:
-            correction = columns - self._values(self.coarse, block)
+            correction = (columns - self._values(self.coarse, block)) / (self.factor - 1)
             columns = torch.cat((columns + correction, correction), dim=1)
         if not bool(torch.isfinite(columns).all()):
             path = self.fine.span(block)[0] + int((~torch.isfinite(columns)).any(1).nonzero()[0])
@@ -147,6 +151,7 @@ class Expansion:
         S: E y₁ᵀ∇²ℓ y₁.
         form: the form of the coefficients, "ito" for the correct one.
         corrections: by how much the extrapolation in the step size has moved P, Q and S; empty without it.
+        flags: what the intervals do not cover.
     """
 
     P: Estimate
@@ -154,6 +159,7 @@ class Expansion:
     S: Estimate
     form: str
     corrections: tuple[Estimate, ...]
+    flags: tuple[str, ...]
     _problem: _Problem = field(repr=False)
 
     def predict(self, eps: float) -> Estimate:
@@ -234,9 +240,11 @@ def expand(
             "diffusion_hessian", "half".
         actions: (steps, action_dim) or (steps, paths, action_dim).
         dtype: dtype of the states; by default that of a tensor x0, else of the system.
-        extrapolate: combine the grid with the one of twice the step on the same paths, 2 X_h − X_2h, which removes the
-            Euler scheme's bias of first order in the step; half as much work again. By default wherever that is
-            possible: not for a `StepMap` (which is exact as it is), under actions, or with an odd number of steps.
+        extrapolate: combine the grid with the one of k times the step on the same paths, (k X_h − X_kh)/(k − 1), which
+            removes the Euler scheme's bias of first order in the step, for half as much work again; k is the smallest
+            of 2, 3, 5 that divides the number of steps. By default wherever that is possible: not for a `StepMap`
+            (which is exact as it is), nor under actions. Where the bias stays, `flags` says so, and a warning if
+            another number of steps would do.
         executor: where to run the blocks of paths.
 
     Returns:
@@ -275,12 +283,19 @@ def expand(
     if not callable(loss):
         raise InvalidArgument(f"loss must be a function of the states (paths, dim), got {loss!r}.")
     x, paths = start_states(x0, system, paths, dtype)
-    possible = not isinstance(system, StepMap) and actions is None and grid.steps % 2 == 0
-    if extrapolate and not possible:
+    factor = 1 if isinstance(system, StepMap) or actions is not None else _factor(grid.steps)
+    if extrapolate and factor == 1:
         raise InvalidArgument(
-            "extrapolate=True needs a differential equation without actions and an even number of steps; "
-            "leave it at None."
+            "extrapolate=True needs a differential equation without actions, and a number of steps that 2, 3 or 5 "
+            f"divides, got {grid.steps} steps; leave it at None."
         )
+    if extrapolate is False or factor == 1:
+        factor = 1
+        flags = () if isinstance(system, StepMap) else (BIASED,)
+        if extrapolate is None and flags and actions is None:
+            warnings.warn(f"{BIASED}: {grid.steps} steps are not divisible by 2, 3 or 5; choose others", stacklevel=2)
+    else:
+        flags = ()
     problem = _Problem(
         system,
         error,
@@ -291,10 +306,15 @@ def expand(
         seed,
         terms,
         actions,
-        possible if extrapolate is None else extrapolate,
+        factor,
         executor,
     )
     problem.perturbed(1.0)  # refuses what cannot be measured either
     moments = problem.moments({"varied": problem.variations()}, lambda states: problem.coefficients(states["varied"]))
     p, q, s, *corrections = moments.estimates()
-    return Expansion(p, q, s, form, tuple(corrections), problem)
+    return Expansion(p, q, s, form, tuple(corrections), flags, problem)
+
+
+def _factor(steps: int) -> int:
+    """The smallest of 2, 3 and 5 that divides the number of steps, or 1."""
+    return next((k for k in (2, 3, 5) if steps % k == 0), 1)

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from ..dynamics.brownian import generator
 from ..dynamics.ensemble import prepare
-from ..dynamics.error import RepresentationError, perturb
+from ..dynamics.error import RepresentationError
+from ..dynamics.perturbed import perturb
 from ..dynamics.variation import Variations, Varied
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid

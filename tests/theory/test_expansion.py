@@ -611,15 +611,32 @@ def test_expand_with_and_without_extrapolation() -> None:
     # By default it is on wherever it can be.
     default = expand(Linear(a, b), UNIT, square, 1.0, TimeGrid(t, steps), paths=64)
     assert len(default.corrections) == 3
-    assert not expand(Linear(a, b), UNIT, square, 1.0, TimeGrid(t, 5), paths=64).corrections
+    assert default.flags == ()
+    assert len(expand(Linear(a, b), UNIT, square, 1.0, TimeGrid(t, 15), paths=64).corrections) == 3
+    # Where it cannot be, that is said.
+    with pytest.warns(UserWarning, match="7 steps are not divisible by 2, 3 or 5"):
+        stuck = expand(Linear(a, b), UNIT, square, 1.0, TimeGrid(t, 7), paths=64)
+    assert stuck.corrections == ()
+    assert "bias" in stuck.flags[0]
+    assert plain.flags == stuck.flags
+
+
+@pytest.mark.parametrize("factor", [3, 5])
+def test_extrapolation_by_other_factors(factor: int) -> None:
+    """(k X_h − X_kh)/(k − 1) estimates that combination of the exactly known discrete values."""
+    a, b, t = -1.5, 0.5, 2.0
+    e = expand(Linear(a, b), UNIT, square, 1.0, TimeGrid(t, factor**2), paths=32_768)
+    fine, coarse = euler_p(factor**2, a, b, t), euler_p(factor, a, b, t)
+    combined = (factor * fine - coarse) / (factor - 1)
+    assert_all_cover([(e.P, combined), (e.corrections[0], combined - fine)])
 
 
 @pytest.mark.parametrize("why", ["step map", "odd", "actions"])
 def test_extrapolation_is_refused(why: str) -> None:
     """Where there is no equation of half the step."""
     system: Any = {"step map": step_map("matrix"), "actions": Steered()}.get(why, Geometric())
-    steps, actions = (5 if why == "odd" else 4), (torch.zeros(4, 2, dtype=F64) if why == "actions" else None)
-    with pytest.raises(InvalidArgument, match="even number of steps"):
+    steps, actions = (7 if why == "odd" else 4), (torch.zeros(4, 2, dtype=F64) if why == "actions" else None)
+    with pytest.raises(InvalidArgument, match="2, 3 or 5"):
         expand(system, INDEPENDENT, square, 0.5, TimeGrid(1.0, steps), paths=8, actions=actions, extrapolate=True)
 
 
@@ -683,7 +700,7 @@ def attempt(**changes: Any) -> Expansion:
         ({"error": RepresentationError(initial=torch.ones(3))}, "initial must be a number or have shape"),
         ({"error": RepresentationError(initial=torch.ones(7, 1))}, "initial has 7 rows"),
         ({"system": step_map("matrix")}, "(x0|correlation)"),
-        ({"system": object()}, "(x0|noise_type)"),
+        ({"system": object()}, "system must be an SDE with f and g"),
     ],
 )
 def test_bad_arguments(changes: dict[str, Any], message: str) -> None:

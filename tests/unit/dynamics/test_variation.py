@@ -5,10 +5,10 @@ import torch
 from systems import F64, Network, NetworkByHand, fixed, full_error
 from torch import Tensor
 
-from sdewm.dynamics import RepresentationError, StepMap, Terms, Variations, euler_map, simulate_coupled
-from sdewm.dynamics.error import step_error
+from sdewm.dynamics import LatentSDE, RepresentationError, StepMap, Terms, Variations, euler_map, simulate_coupled
+from sdewm.dynamics.step_error import step_error
 from sdewm.dynamics.variation import _autodiff_step, _Formula, variation_step
-from sdewm.exceptions import InvalidArgument
+from sdewm.exceptions import InvalidArgument, Refused
 from sdewm.grid import TimeGrid
 
 GRID = TimeGrid(1.0, 4)
@@ -32,15 +32,47 @@ def test_which_way_is_taken(system: Network, derivatives: str, terms: Terms, for
     assert formula or way.__qualname__.startswith(_autodiff_step.__name__)  # type: ignore[union-attr]
 
 
-def test_hand_written_derivatives_are_really_called() -> None:
+def test_hand_written_derivatives_are_really_called_and_checked() -> None:
     class Lying(NetworkByHand):
-        def g_jvp(self, t: Tensor, x: Tensor, v: Tensor) -> Tensor:
-            return 2 * super().g_jvp(t, x, v)
+        by = 1.03
 
-    run = simulate_coupled(
-        {"lie": Variations(Lying(), full_error()), "true": Variations(Network(), full_error())}, 0.5, GRID, 5
-    )
-    assert not torch.allclose(run["lie"][1].final, run["true"][1].final)
+        def g_jvp(self, t: Tensor, x: Tensor, v: Tensor) -> Tensor:
+            return self.by * super().g_jvp(t, x, v)
+
+    lie, true = Lying(), Network()
+    run = simulate_coupled([Variations(lie, full_error()), Variations(true, full_error())], 0.5, GRID, 5)
+    assert not torch.allclose(run[0][1].final, run[1][1].final, rtol=1e-6)
+    lie.by = 2.0
+    with pytest.raises(Refused, match=r"the derivative of Lying\.g is not that of its values: .* hand-written"):
+        simulate_coupled([Variations(lie, full_error())], 0.5, GRID, 5)
+
+
+@pytest.mark.parametrize("where", ["f", "g", "drift", "diffusion", "mean", "scale"])
+def test_what_hides_its_derivative_is_refused(where: str) -> None:
+    """A frozen network under no_grad would be taken for constant, and P would be wrong without a word."""
+
+    def hide(label: str, x: Tensor) -> Tensor:
+        return torch.tanh(x.detach() if label == where else x) + 2.0
+
+    class Plain(LatentSDE):
+        dim = 1
+
+        def f(self, t: Tensor, x: Tensor) -> Tensor:
+            return -hide("f", x)
+
+        def g(self, t: Tensor, x: Tensor) -> Tensor:
+            return hide("g", x)
+
+    step = StepMap(lambda n, x, a: hide("mean", x), lambda n, x, a: hide("scale", x), 1, 1)
+    error = RepresentationError(lambda t, x: hide("drift", x), lambda t, x: hide("diffusion", x))
+    system = step if where in ("mean", "scale") else Plain()
+    with pytest.raises(Refused, match=f"{where} is not that of its values.* no_grad, detach"):
+        simulate_coupled([Variations(system, error)], 0.6, GRID, 3)
+    # The same without hiding is fine, also at a kink.
+    where = "nothing"
+    simulate_coupled([Variations(Plain(), error), Variations(step, error)], 0.6, GRID, 3)
+    kink = StepMap(lambda n, x, a: torch.relu(x), lambda n, x, a: torch.ones_like(x), 1, 1)
+    simulate_coupled([Variations(kink, error)], 0.0, GRID, 3)
 
 
 def test_terms() -> None:
