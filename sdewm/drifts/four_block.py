@@ -61,7 +61,8 @@ class FourBlock(LatentSDE):
         form: "filtering" or "rollout".
         noise: "diagonal", one Brownian motion a coordinate; "general", the same noise with columns for those blocks
             only that have a scale; or "shared", likewise, but the predictor and the decoder move on one Brownian
-            motion, B_õ = B_z̃, and d̄ has shape (paths, observation, latent).
+            motion, B_õ = B_z̃, and d̄ has shape (paths, observation, latent). With any of these the noises of z and h
+            are independent, and an error in z that shares B_z meets no f̄(z) noise: Σ ρ_kl Dḡ_k σ̄_l = 0.
 
     The inputs of the system are a, followed by o if there is a z block: `action_dim` is the sum of their sizes.
     A module is called with separate arguments, as written above; `Joined` lets a plain network take them side by side.

@@ -143,8 +143,25 @@ def test_two_workers_give_the_same_records(tmp_path: Path) -> None:
     assert results[0] == results[1]
 
 
+def test_mistakes_of_a_claims_author_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [Row(Centred(), HOLDS, repetitions=0)]
+    monkeypatch.setattr(Centred, "compute", lambda self, cell: None)
+    with pytest.raises(InvalidArgument, match=r"T1\.compute must return a Result, got NoneType") as caught:
+        run(rows, Store(tmp_path), stream=io.StringIO())
+    assert "in claim T1, cell {'case': 'one'" in caught.value.__notes__[0]
+    monkeypatch.setattr(Centred, "cells", lambda *args: [])
+    with pytest.raises(InvalidArgument, match=r"T1\.cells must return at least one cell, got none for case 'one'"):
+        run(rows, Store(tmp_path), stream=io.StringIO())
+
+
 def test_bad_rows_and_budgets(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="expected must name the cases of T1: one, two; got one"):
         Row(Centred(), {"one": Outcome.HOLDS})
+    with pytest.raises(InvalidArgument, match="expected of case 'one' must be an Outcome or None, got 'holds'"):
+        Row(Centred(), {"one": "holds", "two": None})  # type: ignore[dict-item]
+    with pytest.raises(InvalidArgument, match="claim must be a Claim, got str"):
+        Row("T1", HOLDS)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="repetition_scale must be above zero, got -1"):
+        Row(Centred(), HOLDS, repetition_scale=-1)
     with pytest.raises(InvalidArgument, match="budget must be one of 'quick', 'standard', 'full', got 'huge'"):
         run([Row(Centred(), HOLDS)], Store(tmp_path), budget="huge", stream=io.StringIO())

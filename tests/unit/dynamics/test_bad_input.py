@@ -63,6 +63,22 @@ class Driven(LatentSDE):
         return torch.ones_like(x)
 
 
+class Hidden(LatentSDE):
+    dim = 3
+
+    def f(self, t: Tensor, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return -3.0 * torch.tanh(x)
+
+    def g(self, t: Tensor, x: Tensor) -> Tensor:
+        return torch.ones_like(x)
+
+
+def late(fault: Callable[[Tensor], Any]) -> Callable[[Tensor, Tensor], Any]:
+    """A field that goes wrong from t = ½ on."""
+    return lambda t, x: fault(x) if float(t) >= 0.5 else torch.ones_like(x)
+
+
 class Undifferentiable(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, y: Tensor) -> Tensor:
@@ -259,6 +275,36 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: single(Foreign(dim=3), adjoint=True), Refused, ["adjoint=True", "Foreign"]),
     (lambda: single().at(0.3), InvalidArgument, ["time 0.3"]),
     (lambda: single(save="final").at(0.25), InvalidArgument, ["time 0.25 was not saved"]),
+    # what only shows later, or in silence
+    (lambda: foreign(f=late(lambda x: x[:, :1])), InvalidArgument, ["Foreign.f", "(5, 1)", "t = 0.5"]),
+    (lambda: foreign(f=late(lambda x: x.float())), InvalidArgument, ["Foreign.f", "torch.float32", "t = 0.5"]),
+    (lambda: foreign(g=late(lambda x: None)), InvalidArgument, ["Foreign.g", "NoneType", "t = 0.5"]),
+    (
+        lambda: foreign(noise_type="additive", g=lambda t, x: x[:, :, None]),
+        InvalidArgument,
+        ["Foreign.noise_type is 'additive'", "depends on the state"],
+    ),
+    (
+        lambda: coupled(perturb(DIAGONAL, RepresentationError(late(lambda x: x[:, :1])), 0.1)),
+        InvalidArgument,
+        ["the error's drift", "1)", "t = 0.5"],
+    ),
+    (lambda: error(drift=lambda t, x: x @ fixed(7, 7)), InvalidArgument, ["the error's drift failed", "(2, 3)"]),
+    (lambda: coupled(Variations(Hidden(), SHARED)), Refused, ["derivative of Hidden.f", "no_grad"]),
+    (
+        lambda: coupled(Variations(DIAGONAL, RepresentationError(sigma, drift_jvp=lambda t, x, v: v[:, :1]))),
+        Refused,
+        ["derivative of the error's drift has shape", "(2, 1)"],
+    ),
+    (lambda: simulate_coupled(DIAGONAL, 0.5, GRID, 5), InvalidArgument, ["members", "Contracting", "[ ]"]),
+    (lambda: single(Contracting), InvalidArgument, ["system", "the class Contracting"]),
+    (lambda: single(None), InvalidArgument, ["system", "None"]),
+    (lambda: single(x0=torch.ones(5, 3) * 1j), InvalidArgument, ["x0", "complex"]),
+    (lambda: single(dtype=torch.complex64), InvalidArgument, ["dtype", "complex"]),
+    (lambda: single(Driven(), actions=fixed(4, 2) * 1j), InvalidArgument, ["actions", "complex"]),
+    (lambda: perturb(DIAGONAL, None, 0.1), InvalidArgument, ["error", "NoneType"]),  # type: ignore[arg-type]
+    (lambda: Variations(DIAGONAL, "big"), InvalidArgument, ["error", "str"]),  # type: ignore[arg-type]
+    (lambda: Variations(DIAGONAL, SHARED, terms="all"), InvalidArgument, ["terms", "str"]),  # type: ignore[arg-type]
     # variations
     (lambda: Variations(DIAGONAL, SHARED, "magic"), InvalidArgument, ["derivatives", "'magic'"]),
     (lambda: Variations(DIAGONAL, SHARED, order=3), InvalidArgument, ["order", "3"]),

@@ -1,7 +1,7 @@
 """The ensemble engine: equal to torchsde on equal noise, and to the bit for any blocks and workers."""
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
@@ -370,3 +370,30 @@ def test_shapes_of_a_run() -> None:
     for part in run["v"]:
         assert part.states.shape == (5, 6, 3)
         assert part.times == TimeGrid(1.0, 4).times
+
+
+def test_a_value_that_is_not_finite_is_never_averaged() -> None:
+    def observe(states: Mapping[str, Tensor]) -> Tensor:
+        value = states["x"][:, 0].clone()
+        value[3] = float("nan")
+        return value
+
+    with pytest.raises(NumericalFailure, match="observe returned a value that is not finite: path 3 first, 1 of 10"):
+        simulate_coupled({"x": Geometric()}, 1.0, TimeGrid(1.0, 4), 10, observe=observe)
+
+
+def test_a_drift_that_works_in_place_does_not_change_the_start() -> None:
+    class Greedy(LatentSDE):
+        dim = 1
+
+        def f(self, t: Tensor, x: Tensor) -> Tensor:
+            x.mul_(0.5)
+            return -x
+
+        def g(self, t: Tensor, x: Tensor) -> Tensor:
+            return torch.ones_like(x)
+
+    x0 = torch.ones(4, 1, dtype=torch.float64)
+    simulate(Greedy(), x0, TimeGrid(1.0, 3))
+    simulate_coupled([Greedy()], x0, TimeGrid(1.0, 3))
+    assert bool((x0 == 1.0).all())
