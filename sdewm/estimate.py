@@ -188,7 +188,7 @@ class Estimate:
                     break
                 if mine.noise is not None and mine.noise == moments.noise:
                     raise InvalidArgument(
-                        "two estimates from separate runs on the same noise cannot be combined: their covariance is "
+                        "two estimates from separate samples of the same noise cannot be combined: their covariance is "
                         "unknown; give the second run another seed, or observe both quantities in one run."
                     )
             else:

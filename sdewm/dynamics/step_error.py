@@ -54,6 +54,8 @@ class StepError:
         if callable(eta):
             eta = eta(x)
         value = torch.as_tensor(eta, dtype=x.dtype, device=x.device)
+        if not bool(torch.isfinite(value).all()):
+            raise InvalidArgument("initial must be finite, but some entries are NaN or infinite.")
         if value.ndim == 2 and len(value) > 1 and not callable(self.initial):
             value = value[first : first + len(x)]
         try:

@@ -296,6 +296,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
         Refused,
         ["derivative of the error's drift has shape", "(2, 1)"],
     ),
+    (lambda: coupled(perturb(DIAGONAL, RepresentationError(initial=NAN), 0.1)), InvalidArgument, ["initial", "NaN"]),
     (lambda: simulate_coupled(DIAGONAL, 0.5, GRID, 5), InvalidArgument, ["members", "Contracting", "[ ]"]),
     (lambda: single(Contracting), InvalidArgument, ["system", "the class Contracting"]),
     (lambda: single(None), InvalidArgument, ["system", "None"]),
