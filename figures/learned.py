@@ -216,7 +216,7 @@ def draw_baselines(cases: Cases) -> Drawing:
         ax.set_xticks([1, 10, 20, 30, 40, 50])
         ax.set_xlabel("steps ahead, open loop")
         ax.set_ylabel("RMS error / standard deviation")
-        ax.set_title("The latent neural SDE predicts pendulum-swingup 50 steps ahead")
+        ax.set_title("Open-loop prediction of pendulum-swingup")
         if again:
             ax.legend(loc="upper right")
     settings = records[0].key["settings"]

@@ -67,17 +67,20 @@ def check_derivative(label: str, function: Function, x: Tensor, by_hand: Derivat
     digits = float(torch.finfo(x.dtype).eps)
     v = torch.cos(torch.arange(x.numel(), dtype=x.dtype).reshape(x.shape))
     for point in (x, x + 0.013 * (1.0 + x.abs()) * v):
-        step = digits ** (1 / 3) * (1.0 + float(x.abs().max()))
-        ahead, behind = function(point + step * v), function(point - step * v)
-        measured = ((ahead - behind) / (2.0 * step)).detach()
         used = (directional(function, point, v) if by_hand is None else by_hand(point, v)).detach()
-        if used.shape != measured.shape:
-            raise Refused(f"the derivative of {label} has shape {tuple(used.shape)}, must be {tuple(measured.shape)}.")
-        size, gap = float(measured.abs().max() + used.abs().max()), float((measured - used).abs().max())
-        rounding = 10.0 * digits ** (2 / 3) * (1.0 + float(ahead.detach().abs().max()))
-        # Written so that a state at which something is not finite passes: that is another complaint.
-        if not gap > 0.05 * size + rounding:
-            return
+        # A steep function needs the shorter step; the longer one sees a small derivative better.
+        for fraction in (1.0, 0.1):
+            step = fraction * digits ** (1 / 3) * (1.0 + float(x.abs().max()))
+            ahead, behind = function(point + step * v).detach(), function(point - step * v).detach()
+            measured = (ahead - behind) / (2.0 * step)
+            if used.shape != measured.shape:
+                shapes = f"{tuple(used.shape)}, must be {tuple(measured.shape)}"
+                raise Refused(f"the derivative of {label} has shape {shapes}.")
+            size, gap = float(measured.abs().max() + used.abs().max()), float((measured - used).abs().max())
+            rounding = 10.0 * digits / step * (1.0 + float(ahead.abs().max()))
+            # Written so that a state at which something is not finite passes: that is another complaint.
+            if not gap > 0.05 * size + rounding:
+                return
     raise Refused(
         f"the derivative of {label} is not that of its values: it is off by {gap:.3g} along a direction of size one; "
         f"leave out no_grad, detach and straight-through tricks inside it, or mend its hand-written derivative."

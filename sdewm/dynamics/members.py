@@ -14,7 +14,7 @@ from .derivatives import Derivative, check_derivative
 from .error import check_eps
 from .perturbed import PerturbedSDE
 from .start import check_initial_error
-from .step_error import StepError, step_error
+from .step_error import StepError, add_error, noise_groups, step_error
 from .step_map import StepMap, euler_map, multiply
 from .system import check_system
 from .variation import Variations, Varied, variation_step
@@ -33,10 +33,12 @@ class Member:
     varied: bool
 
     def public(self, state: State) -> Any:
+        """The state as an observer sees it: a tensor, or a `Varied` triple."""
         return Varied(*state) if self.varied else state[0]
 
 
 def engine_member(member: Any, probe: Tensor, a: Tensor | None, grid: TimeGrid, paths: int) -> Member:
+    """A system, a `PerturbedSDE`, a `StepMap` or `Variations` as the engine runs it, checked at the states `probe`."""
     if isinstance(member, Variations):
         return _varied(member, probe, a, grid, paths)
     if isinstance(member, PerturbedSDE):
@@ -45,8 +47,7 @@ def engine_member(member: Any, probe: Tensor, a: Tensor | None, grid: TimeGrid, 
 
     def advance(n: int, state: State, noise: tuple[Tensor, ...], a: Tensor | None) -> State:
         (x,) = state
-        xi = noise[0] if len(noise) == 1 else torch.cat(noise, dim=1)
-        return (step.mean(n, x, a) + multiply(step.scale(n, x, a), xi),)
+        return (step.mean(n, x, a) + multiply(step.scale(n, x, a), _columns_of(noise)),)
 
     def start(x: Tensor, first: int) -> State:
         return (x if step.start is None else step.start(x, first),)
@@ -60,19 +61,12 @@ def _perturbed(member: PerturbedSDE, probe: Tensor, a: Tensor | None, grid: Time
     check_initial_error(member.error.initial, paths)
     step = _step_map(member.base, probe, a, grid)
     error = step_error(member.error, step, probe, grid)
-    eps, own = member.eps, bool(error.own_dim)
 
     def advance(n: int, state: State, noise: tuple[Tensor, ...], a: Tensor | None) -> State:
         (x,) = state
-        base = noise[:-1] if own else noise
-        xi = base[0] if len(base) == 1 else torch.cat(base, dim=1)
+        xi, zeta = _base_and_own(noise, error)
         x_next = step.mean(n, x, a) + multiply(step.scale(n, x, a), xi)
-        if error.drift is not None:
-            x_next = x_next + eps * error.drift(n, x)
-        if error.diffusion is not None:
-            omega = error.normals(xi, noise[-1] if own else None)
-            x_next = x_next + eps * multiply(error.diffusion(n, x), omega)
-        return (x_next,)
+        return (add_error(error, member.eps, n, x, x_next, xi, zeta),)
 
     def start(x: Tensor, first: int) -> State:
         return (member.perturbed_start(x, first),)
@@ -86,22 +80,26 @@ def _varied(member: Variations, probe: Tensor, a: Tensor | None, grid: TimeGrid,
     error = step_error(member.error, step, probe, None if isinstance(member.system, StepMap) else grid)
     _check_derivatives(member, step, error, probe, a)
     move = variation_step(step, error, member.derivatives, member.terms, member.order)
-    own = bool(error.own_dim)
-    groups = step.noise_groups
-    if own:
-        groups = (*groups, (f"error-{len(groups)}", error.own_dim))
 
     def advance(n: int, state: State, noise: tuple[Tensor, ...], a: Tensor | None) -> State:
-        base = noise[:-1] if own else noise
-        xi = base[0] if len(base) == 1 else torch.cat(base, dim=1)
-        return move(n, Varied(*state), xi, noise[-1] if own else None, a)
+        xi, zeta = _base_and_own(noise, error)
+        return move(n, Varied(*state), xi, zeta, a)
 
     def start(x: Tensor, first: int) -> State:
         x = x if step.start is None else step.start(x, first)
         eta = error.start(x, first)
         return Varied(x, torch.zeros_like(x) if eta is None else eta.contiguous(), torch.zeros_like(x))
 
-    return Member(groups, start, advance, varied=True)
+    return Member(noise_groups(step.noise_groups, error), start, advance, varied=True)
+
+
+def _base_and_own(noise: tuple[Tensor, ...], error: StepError) -> tuple[Tensor, Tensor | None]:
+    """The base's normals ξ, and the error's own ζ where it has any: they are the last group."""
+    return (_columns_of(noise[:-1]), noise[-1]) if error.own_dim else (_columns_of(noise), None)
+
+
+def _columns_of(noise: tuple[Tensor, ...]) -> Tensor:
+    return noise[0] if len(noise) == 1 else torch.cat(noise, dim=1)
 
 
 def _check_derivatives(member: Variations, step: StepMap, error: StepError, x: Tensor, a: Tensor | None) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..exceptions import InvalidArgument, Refused
 from ..grid import TimeGrid
 from .error import RepresentationError, check_eps
-from .step_error import StepError, step_error
+from .step_error import StepError, noise_groups, step_error
 from .step_map import StepMap
 from .system import CheckedSystem, LatentSDE, check_system, system_dtype
 
@@ -72,12 +72,8 @@ def _perturb_step(step: StepMap, error: RepresentationError, eps: float) -> Step
         noise_dim=step.noise_dim + local.own_dim,
         derivatives=None,
         start=start,
-        noise=_groups(step.noise_groups, local),
+        noise=noise_groups(step.noise_groups, local),
     )
-
-
-def _groups(base: tuple[tuple[str, int], ...], error: StepError) -> tuple[tuple[str, int], ...]:
-    return (*base, (f"error-{len(base)}", error.own_dim)) if error.own_dim else base
 
 
 def _columns(base: Tensor, extra: Tensor, error: StepError) -> Tensor:
@@ -124,7 +120,7 @@ class PerturbedSDE(LatentSDE):
         step = StepMap(_no_field, _no_field, checked.dim, checked.noise_dim, noise=getattr(base, "noise_groups", ()))
         # A unit step makes the step's units those of time.
         self._local = step_error(error, step, probe, TimeGrid(1.0, 1))
-        self.noise_groups = _groups(step.noise_groups, self._local)
+        self.noise_groups = noise_groups(step.noise_groups, self._local)
         self.noise_dim = checked.noise_dim + self._local.own_dim
         self.noise_type = self._noise_type(checked, probe)
 

@@ -182,6 +182,11 @@ def _split(rho: str | float | Tensor, base: int, error: int) -> tuple[float | Te
     return c, (1.0 - c * c) ** 0.5 if error else 0.0
 
 
+def noise_groups(base: tuple[tuple[str, int], ...], error: StepError) -> tuple[tuple[str, int], ...]:
+    """The base's groups of noise columns, and one for the error's own noise where it has any."""
+    return (*base, (f"error-{len(base)}", error.own_dim)) if error.own_dim else base
+
+
 def add_error(
     error: StepError, eps: float | Tensor, n: int, x: Tensor, mean: Tensor, xi: Tensor, zeta: Tensor | None
 ) -> Tensor:

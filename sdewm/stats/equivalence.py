@@ -13,8 +13,12 @@ NEGLIGIBLE = 0.01
 def heavy_tail(estimate: Estimate) -> bool:
     """Whether one single path makes up so much of the variance that the central limit theorem is not to be trusted.
 
-    The border is 2 %, or 4 ln(n)/n where that is more: twice what the largest of n normal numbers makes up. Lognormal
-    samples whose nominal 95 % interval covers less than 92 % practically never pass.
+    The border is 2 %, or 4 ln(n)/n where that is more: twice what the largest of n normal numbers makes up. Measured on
+    lognormal samples exp(σξ): at n = 512 and 1000 none with σ >= 1.5 passes and at most 0.2 % with σ = 1; at n = 20 000
+    21 % with σ = 1 pass, and then the nominal 95 % interval covers 94 %.
+
+    Warning:
+        For few paths the check is weak: at n = 128 and σ = 1, 12 % pass and their 95 % intervals cover 84 %.
     """
     return estimate.n > 1 and estimate.largest_share > max(0.02, 4.0 * math.log(estimate.n) / estimate.n)
 

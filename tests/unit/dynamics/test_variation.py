@@ -71,6 +71,8 @@ def test_what_hides_its_derivative_is_refused(where: str) -> None:
     # The same without hiding is fine, also at a kink.
     where = "nothing"
     simulate_coupled([Variations(Plain(), error), Variations(step, error)], 0.6, GRID, 3)
+    steep = StepMap(lambda n, x, a: torch.tanh(200.0 * x), lambda n, x, a: torch.sin(40.0 * x), 1, 1)
+    simulate_coupled([Variations(steep, RepresentationError(initial=1.0))], torch.full((3, 1), 0.004), GRID)
     kink = StepMap(lambda n, x, a: torch.relu(x), lambda n, x, a: torch.ones_like(x), 1, 1)
     simulate_coupled([Variations(kink, error)], 0.0, GRID, 3)
 
