@@ -139,14 +139,14 @@ class PerturbedSDE(LatentSDE):
     def f(self, t: Tensor, x: Tensor, a: Tensor | None = None) -> Tensor:
         """g + ε σ."""
         drift = self._checked.drift(t, x, a)
-        return drift if self.error.drift is None else drift + self.eps * self.error.drift(t, x)
+        return drift if self._local.drift is None else drift + self.eps * self._local.drift(float(t), x)
 
     def g(self, t: Tensor, x: Tensor, a: Tensor | None = None) -> Tensor:
         """Columns of the base and the error over (B, error's own noise)."""
         base = self._checked.diffusion(t, x, a)
-        if self.error.diffusion is None:
+        if self._local.diffusion is None:
             return base
-        return _columns(base, self.eps * self.error.diffusion(t, x), self._local)
+        return _columns(base, self.eps * self._local.diffusion(float(t), x), self._local)
 
     def perturbed_start(self, x: Tensor, first: int = 0) -> Tensor:
         """x_0 + ε η, for rows that begin at path number `first`."""

@@ -21,10 +21,10 @@ class StepError:
     ω = ξ ρ + ζ (I − ρᵀρ)^½ are the error's normals, ξ the base's and ζ fresh ones.
     """
 
-    drift: Callable[[int, Tensor], Tensor] | None
-    diffusion: Callable[[int, Tensor], Tensor] | None
-    drift_jvp: Callable[[int, Tensor, Tensor], Tensor] | None
-    diffusion_jvp: Callable[[int, Tensor, Tensor], Tensor] | None
+    drift: Callable[[float, Tensor], Tensor] | None
+    diffusion: Callable[[float, Tensor], Tensor] | None
+    drift_jvp: Callable[[float, Tensor, Tensor], Tensor] | None
+    diffusion_jvp: Callable[[float, Tensor, Tensor], Tensor] | None
     initial: Initial | None
     shared: float | Tensor
     own: float | Tensor
@@ -82,15 +82,15 @@ def step_error(error: RepresentationError, step: StepMap, x: Tensor, grid: TimeG
     h = 1.0 if grid is None else grid.h
     root = h**0.5
 
-    def time(n: int, y: Tensor) -> Tensor:
+    def time(n: float, y: Tensor) -> Tensor:
         return torch.tensor(float(n) if grid is None else grid.time(n), dtype=y.dtype, device=y.device)
 
-    def field(label: str, function: ErrorField | None, factor: float) -> Callable[[int, Tensor], Tensor] | None:
+    def field(label: str, function: ErrorField | None, factor: float) -> Callable[[float, Tensor], Tensor] | None:
         if function is None:
             return None
         tail = _evaluate(label, function, time(0, x), x).shape[1:]
 
-        def scaled(n: int, y: Tensor) -> Tensor:
+        def scaled(n: float, y: Tensor) -> Tensor:
             value = _evaluate(label, function, time(n, y), y)
             if not isinstance(value, Tensor) or value.shape != (len(y), *tail) or value.dtype != y.dtype:
                 got = f"{tuple(value.shape)} and {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
@@ -102,7 +102,7 @@ def step_error(error: RepresentationError, step: StepMap, x: Tensor, grid: TimeG
 
         return scaled
 
-    def derivative(function: ErrorDerivative | None, factor: float) -> Callable[[int, Tensor, Tensor], Tensor] | None:
+    def derivative(function: ErrorDerivative | None, factor: float) -> Callable[[float, Tensor, Tensor], Tensor] | None:
         return None if function is None else (lambda n, y, v: factor * function(time(n, y), y, v))
 
     noise_dim = _check_error_shapes(error, time(0, x), x)

@@ -205,8 +205,8 @@ class _Formula:
 
 
 def _error_derivative(
-    function: Callable[[int, Tensor], Tensor],
-    by_hand: Callable[[int, Tensor, Tensor], Tensor] | None,
+    function: Callable[[float, Tensor], Tensor],
+    by_hand: Callable[[float, Tensor, Tensor], Tensor] | None,
     n: int,
     x: Tensor,
     v: Tensor,

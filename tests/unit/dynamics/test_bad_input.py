@@ -289,6 +289,11 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
         InvalidArgument,
         ["the error's drift", "1)", "t = 0.5"],
     ),
+    (
+        lambda: single(perturb(DIAGONAL, RepresentationError(late(lambda x: x[:, :1])), 0.1)),
+        InvalidArgument,
+        ["the error's drift", "(5, 1)", "t = 0.5"],
+    ),
     (lambda: error(drift=lambda t, x: x @ fixed(7, 7)), InvalidArgument, ["the error's drift failed", "(2, 3)"]),
     (lambda: coupled(Variations(Hidden(), SHARED)), Refused, ["derivative of Hidden.f", "no_grad"]),
     (
