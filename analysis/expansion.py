@@ -14,7 +14,7 @@ from sdewm.dynamics.derivatives import curve_derivatives
 from sdewm.estimate import Moments
 from sdewm.run import Record
 from sdewm.stats import equivalence
-from sdewm.theory.expansion import FORMS, Loss
+from sdewm.theory.effect import FORMS, Loss
 from sdewm.verdict import Outcome, Verdict
 
 # Paths a second, roughly.

@@ -12,6 +12,11 @@ from .validation import level as check_level
 
 Array = NDArray[np.float64]
 
+_SAME_NOISE = (
+    "two estimates from separate samples of the same noise cannot be combined: their covariance is unknown; give the "
+    "second run another seed, or observe both quantities in one run."
+)
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -158,6 +163,17 @@ class Estimate:
         return max(shares)
 
     @property
+    def extremes(self) -> tuple[float, float]:
+        """How far the most extreme single paths lie below and above the value, at most."""
+        below = above = 0.0
+        for m, w in self.parts:
+            down, up = m.mean - m.low, m.high - m.mean
+            used = w != 0.0
+            below += float(np.where(w > 0.0, w * down, -w * up)[used].sum())
+            above += float(np.where(w > 0.0, w * up, -w * down)[used].sum())
+        return below, above
+
+    @property
     def largest_shift(self) -> float:
         """An upper bound of how far one single path, the most extreme one, moves the value."""
         return float(
@@ -177,6 +193,23 @@ class Estimate:
             half = float(stdtrit(max(self.n - 1, 1), 0.5 + check_level(level) / 2)) * self.standard_error
         return self.value - half, self.value + half
 
+    def covariance(self, other: "Estimate") -> float:
+        """Covariance of two estimates: that of their common runs, and zero between runs on different noise.
+
+        Raises:
+            InvalidArgument: they come from separate samples of the same noise.
+        """
+        total = 0.0
+        for moments, w in self.parts:
+            for theirs, v in other.parts:
+                if moments is theirs:
+                    a, b = w != 0.0, v != 0.0
+                    if a.any() and b.any():
+                        total += np.inf if moments.n < 2 else float(w[a] @ moments.covariance[np.ix_(a, b)] @ v[b])
+                elif moments.noise is not None and moments.noise == theirs.noise:
+                    raise InvalidArgument(_SAME_NOISE)
+        return total
+
     def __add__(self, other: "Estimate | float") -> "Estimate":
         if not isinstance(other, Estimate):
             return Estimate(self.constant + float(other), self.parts)
@@ -187,10 +220,7 @@ class Estimate:
                     parts[i] = (mine, w + weights)
                     break
                 if mine.noise is not None and mine.noise == moments.noise:
-                    raise InvalidArgument(
-                        "two estimates from separate samples of the same noise cannot be combined: their covariance is "
-                        "unknown; give the second run another seed, or observe both quantities in one run."
-                    )
+                    raise InvalidArgument(_SAME_NOISE)
             else:
                 parts.append((moments, weights))
         return Estimate(self.constant + other.constant, tuple(parts))

@@ -13,6 +13,23 @@ class Refused(SdewmError, ValueError):
     """A request is well formed but mathematically not available; the message gives the reason."""
 
 
+class HypothesisFails(Refused):
+    """A theorem was applied to a problem for which one of its hypotheses is false.
+
+    Attributes:
+        hypothesis: name of the hypothesis.
+        declared: whether it fails by declaration, or was found to fail by a probe.
+    """
+
+    def __init__(self, message: str, hypothesis: str, declared: bool = False) -> None:
+        super().__init__(message)
+        self.hypothesis, self.declared = hypothesis, declared
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions travel between worker processes by pickling their constructor's arguments.
+        return type(self), (str(self), self.hypothesis, self.declared)
+
+
 class MissingExtra(SdewmError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 

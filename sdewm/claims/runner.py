@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO, final
 
 from ..dynamics.brownian import NOISE_FORMAT
-from ..exceptions import InvalidArgument, NumericalFailure
+from ..exceptions import HypothesisFails, InvalidArgument, NumericalFailure
 from ..run.blocks import single_thread, workers
 from ..run.store import Record, Store, provenance, write_whole
 from ..stats.power import Power
@@ -119,7 +119,7 @@ def run(
 
 
 def compute(task: Task) -> Record:
-    """The record of one task; a numerical failure is a result too."""
+    """The record of one task; that a hypothesis fails, or the numbers do, is a result too."""
     started = time.perf_counter()
     try:
         result = task.claim.compute(task.cell)
@@ -128,6 +128,8 @@ def compute(task: Task) -> Record:
         values, arrays = dict(result.values), result.arrays
     except NumericalFailure as failure:
         values, arrays = {"numerical failure": str(failure)}, {}
+    except HypothesisFails as failure:
+        values, arrays = {"hypothesis fails": str(failure), "declared": failure.declared}, {}
     except Exception as error:
         error.add_note(f"in claim {task.claim.id}, cell {dict(task.cell.settings)}, seed {task.cell.seed}")
         raise
@@ -182,7 +184,16 @@ def _verdict(claim: Claim, case: str, tasks: Sequence[Task], store: Store) -> tu
     failed = [str(r.values["numerical failure"]) for r in records if "numerical failure" in r.values]
     if failed:
         return Verdict(Outcome.NUMERICAL_FAILURE, Grade.CERTIFIED, failed[0]), records
+    refused = [record for record in records if "hypothesis fails" in record.values]
+    if refused:
+        return hypothesis_fails(refused[0]), records
     return claim.judge(case, records), records
+
+
+def hypothesis_fails(record: Record) -> Verdict:
+    """The verdict on a record whose work was refused because a hypothesis fails: certified where it was declared."""
+    grade = Grade.CERTIFIED if record.values["declared"] else Grade.ASYMPTOTIC
+    return Verdict(Outcome.HYPOTHESIS_FAILS, grade, str(record.values["hypothesis fails"]).rstrip("."))
 
 
 def _opposite(a: Outcome, b: Outcome) -> bool:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..dynamics.system import DifferentiableSDE
+from ..hypothesis import Facts
 from ..validation import integer, real
 
 
@@ -27,10 +28,13 @@ class Cubic(DifferentiableSDE):
         tensor([[-8.]])
     """
 
+    diffusion_facts = Facts()
+
     def __init__(self, rate: float = 1.0, noise: float = 0.0, dim: int = 1) -> None:
         super().__init__()
         self.rate, self.noise = real("rate", rate), real("noise", noise)
         self.dim = integer("dim", dim, least=1)
+        self.drift_facts = Facts("one-sided" if self.rate > 0.0 else "explosive" if self.rate < 0.0 else "linear")
 
     def f(self, t: Tensor, x: Tensor) -> Tensor:
         """−rate x³."""

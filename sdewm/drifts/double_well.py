@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..dynamics.system import DifferentiableSDE
+from ..hypothesis import Facts
 from ..validation import integer, real
 
 
@@ -25,6 +26,8 @@ class DoubleWell(DifferentiableSDE):
         >>> DoubleWell().f(torch.tensor(0.0), torch.full((1, 1), 2.0))
         tensor([[-6.]])
     """
+
+    drift_facts, diffusion_facts = Facts("one-sided"), Facts()
 
     def __init__(self, noise: float = 0.5, modulation: float = 0.3, dim: int = 1) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..dynamics.brownian import BrownianMotion
 from ..dynamics.system import DifferentiableSDE
 from ..grid import TimeGrid
+from ..hypothesis import Facts
 from ..validation import integer, real
 
 
@@ -28,6 +29,8 @@ class Geometric(DifferentiableSDE):
         >>> Geometric(rate=0.1, volatility=0.2).f(torch.tensor(0.0), torch.full((1, 1), 2.0))
         tensor([[0.2000]])
     """
+
+    drift_facts, diffusion_facts = Facts(), Facts()
 
     def __init__(self, rate: float = 0.0, volatility: float = 0.5, dim: int = 1) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..dynamics.system import DifferentiableSDE
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
+from ..hypothesis import Facts
 from ..validation import integer, positive
 
 
@@ -30,6 +31,8 @@ class Linear(DifferentiableSDE):
         >>> round(float(second), 5)  # exp(2a + b²)
         0.52729
     """
+
+    drift_facts, diffusion_facts = Facts(), Facts()
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..dynamics.brownian import generator
 from ..dynamics.system import DifferentiableSDE
 from ..exceptions import InvalidArgument
+from ..hypothesis import Facts
 from ..validation import integer, real
 
 
@@ -34,6 +35,8 @@ class TanhNetwork(DifferentiableSDE):
     """
 
     weight: Tensor
+
+    drift_facts, diffusion_facts = Facts(), Facts()
 
     def __init__(
         self,

@@ -14,12 +14,16 @@ from ..exceptions import InvalidArgument, NumericalFailure
 from ..grid import TimeGrid
 from ..validation import integer
 from .brownian import BLOCK, NOISE_FORMAT, BrownianMotion
-from .members import Member, State, engine_member
+from .covariance import ErrorCovariance
+from .member import Member, State
+from .members import engine_member
+from .sensitivity import Sensitivity
 from .start import Start, check_actions, rows, start_states
 from .trajectory import Trajectory
 from .variation import Variations
 
 GROUP = 4
+DERIVED = (Variations, Sensitivity, ErrorCovariance)
 _CHECK_EVERY = 16
 
 Observe = Callable[[Mapping[Any, Any]], Tensor]
@@ -33,7 +37,7 @@ class CoupledRun:
     Attributes:
         grid: the time grid.
         saved: index of each saved time.
-        trajectories: for each member a `Trajectory`, or three of them for `Variations`; empty if it was observed.
+        trajectories: for each member a `Trajectory`, or several for `Variations` and the like; empty if observed.
         moments: for each saved time the moments of what was observed; empty if nothing was.
     """
 
@@ -209,7 +213,7 @@ def prepare(
         raise InvalidArgument(f"grid must be a TimeGrid, got {type(grid).__name__}.")
     integer("seed", seed, least=0)
     first = next(iter(named.values()))
-    x, paths = start_states(x0, first.system if isinstance(first, Variations) else first, paths, dtype)
+    x, paths = start_states(x0, getattr(first, "system", first) if isinstance(first, DERIVED) else first, paths, dtype)
     actions = check_actions(actions, grid, paths)
     if actions is not None and coarsen > 1:
         raise InvalidArgument("actions are held over each step, so a coarser grid is another system; use coarsen=1.")
@@ -247,14 +251,15 @@ def simulate_coupled(
     """Simulate several systems and their variations on one Brownian path, by the ensemble engine (Euler–Maruyama).
 
     Args:
-        members: named systems (`LatentSDE`, torchsde SDE, `perturb(...)`, `StepMap`) or `Variations`; a sequence is
-            named 0, 1, ….
+        members: named systems (`LatentSDE`, torchsde SDE, `perturb(...)`, `StepMap`, `CategoricalMap`), `Variations`,
+            `Sensitivity` or `ErrorCovariance`; a sequence is named 0, 1, ….
         x0: start of the base: a number, (dim,) or (paths, dim); perturbed members start at x0 + ε η.
         grid: time grid.
         paths: number of paths; not needed if x0 has one row a path.
         seed: whole number >= 0; equal seeds give equal noise, also in `simulate`.
-        observe: called with {name: state} at each saved time, where a state is (paths, dim), or a `Varied` triple for
-            `Variations`; returns (paths,) or (paths, k). Then only the moments of its values are kept.
+        observe: called with {name: state} at each saved time, where a state is (paths, dim), or a named tuple for
+            `Variations`, `Sensitivity` and `ErrorCovariance`; returns (paths,) or (paths, k). Then only the moments of
+            its values are kept.
         save: "final", "all", or grid times.
         actions: (steps, action_dim) or (steps, paths, action_dim), held over each step.
         dtype: dtype of the states; by default that of x0 or of the first system.
@@ -281,10 +286,10 @@ def simulate_coupled(
         return CoupledRun(grid, ensemble.saved, {}, reduce_blocks(ensemble, observe, executor))
     each = list(map_blocks(_Kept(ensemble), ensemble.blocks, executor))
     trajectories: dict[Any, Any] = {}
-    for name, member in ensemble.members.items():
-        parts = [torch.cat([block[name][i] for block in each], dim=1) for i in range(3 if member.varied else 1)]
+    for name in ensemble.members:
+        parts = [torch.cat(blocks, dim=1) for blocks in zip(*(block[name] for block in each), strict=True)]
         kept = [Trajectory(grid, part, ensemble.saved) for part in parts]
-        trajectories[name] = tuple(kept) if member.varied else kept[0]
+        trajectories[name] = tuple(kept) if len(kept) > 1 else kept[0]
     return CoupledRun(grid, ensemble.saved, trajectories, ())
 
 

@@ -2,13 +2,14 @@
 
 import numbers
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from ..exceptions import InvalidArgument
+from ..hypothesis import Declared, facts_of
 from ..validation import positive, real
 
 ErrorField = Callable[[Tensor, Tensor], Tensor]
@@ -87,22 +88,48 @@ class RepresentationError:
         """Whether the error has neither a drift nor an initial part."""
         return self.drift is None and self.initial is None
 
+    @property
+    def independent(self) -> bool:
+        """Whether the error's noise is independent of the base's."""
+        rho = self.correlation
+        if isinstance(rho, str):
+            return rho == "independent"
+        return not bool(rho.any()) if isinstance(rho, Tensor) else float(rho) == 0.0
+
     def scaled(self, factor: float) -> "RepresentationError":
         """The error with σ, σ̄ and η multiplied by `factor`; a negative one mirrors it."""
         factor = real("factor", factor)
         eta = self.initial
 
-        def times(function: Any) -> Any:
-            return None if function is None else (lambda *args: factor * function(*args))
-
         return RepresentationError(
-            times(self.drift),
-            times(self.diffusion),
-            times(eta) if callable(eta) else (None if eta is None else factor * eta),
+            _times(self.drift, factor),
+            _times(self.diffusion, factor),
+            _times(eta, factor) if callable(eta) else (None if eta is None else factor * eta),
             self.correlation,
-            times(self.drift_jvp),
-            times(self.diffusion_jvp),
+            _times(self.drift_jvp, factor),
+            _times(self.diffusion_jvp, factor),
         )
+
+    def mirrored(self) -> "RepresentationError":
+        """The error on the mirrored path −W of its noise; drift and start stay as they are.
+
+        For independent noise −W has the law of W, so that the mean over both is an estimate with less variance.
+        """
+        return replace(
+            self, diffusion=_times(self.diffusion, -1.0), diffusion_jvp=_times(self.diffusion_jvp, -1.0)
+        )
+
+
+def _times(function: Any, factor: float) -> Any:
+    """factor · function, with the function's declared facts."""
+    if function is None:
+        return None
+    facts = facts_of(function)
+
+    def scaled(*args: Any) -> Any:
+        return factor * function(*args)
+
+    return scaled if facts is None else Declared(scaled, facts)
 
 
 def smallest_eps(dtype: torch.dtype) -> float:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..exceptions import InvalidArgument, Refused
 from ..grid import TimeGrid
+from .categorical import CategoricalMap
 from .error import RepresentationError, check_eps
 from .step_error import StepError, noise_groups, step_error
 from .step_map import StepMap
@@ -22,7 +23,8 @@ def perturb(system: Any, error: RepresentationError, eps: float, *, x0: Tensor |
     base and the perturbed system move on one and the same path.
 
     Args:
-        system: a `LatentSDE`, any torchsde SDE, or a `StepMap` (then the error is per step).
+        system: a `LatentSDE`, any torchsde SDE, or a `StepMap` (then the error is per step); or a `CategoricalMap`,
+            whose logits(n, h') the error's drift σ(n, h') is then added to.
         error: the representation error.
         eps: its size, above zero; mirror an error with `error.scaled(-1)`.
         x0: a state (paths, dim) at which shapes are probed, for systems that do not state their `dim`.
@@ -45,6 +47,8 @@ def perturb(system: Any, error: RepresentationError, eps: float, *, x0: Tensor |
         raise InvalidArgument(f"error must be a RepresentationError, got {type(error).__name__}.")
     if isinstance(system, StepMap):
         return _perturb_step(system, error, eps)
+    if isinstance(system, CategoricalMap):
+        return _perturb_logits(system, error, eps)
     return PerturbedSDE(system, error, eps, x0)
 
 
@@ -74,6 +78,23 @@ def _perturb_step(step: StepMap, error: RepresentationError, eps: float) -> Step
         start=start,
         noise=noise_groups(step.noise_groups, local),
     )
+
+
+def _perturb_logits(step: CategoricalMap, error: RepresentationError, eps: float) -> CategoricalMap:
+    drift = error.drift
+    if drift is None or error.diffusion is not None or error.initial is not None:
+        raise Refused("an error of a CategoricalMap is a drift σ(n, h) of its logits; give that one alone.")
+
+    def logits(n: int, h: Tensor) -> Tensor:
+        base = step.logits(n, h)
+        moved = drift(torch.tensor(float(n), dtype=h.dtype, device=h.device), h)
+        if not isinstance(moved, Tensor) or moved.shape != base.shape:
+            got = tuple(moved.shape) if isinstance(moved, Tensor) else type(moved).__name__
+            wanted = tuple(base.shape)
+            raise InvalidArgument(f"the error's drift must return the shape of the logits, {wanted}, got {got}.")
+        return base + eps * moved
+
+    return replace(step, logits=logits)
 
 
 def _columns(base: Tensor, extra: Tensor, error: StepError) -> Tensor:

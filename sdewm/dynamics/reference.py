@@ -89,7 +89,9 @@ def simulate(
     if isinstance(system, PerturbedSDE):
         check_eps(system.eps, x.dtype)
         check_initial_error(system.error.initial, paths)
-        x = system.perturbed_start(x)
+    # Also of a system that wraps a perturbed one.
+    moved = getattr(system, "perturbed_start", None)
+    x = x if moved is None else moved(x)
     checked = check_system(system, x, None if actions is None else rows(actions[0].to(x.dtype), 0, paths))
     _check_method(checked, method, adjoint, actions)
     saved = grid.saved(save)

@@ -8,9 +8,11 @@ from torch import Tensor
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
 from ..validation import integer
+from .categorical import CategoricalMap
 from .step_map import StepMap
 from .system import system_dtype
 
+MAPS = (StepMap, CategoricalMap)
 Start = float | Tensor | list[Any] | tuple[Any, ...]
 
 
@@ -26,13 +28,13 @@ def start_states(x0: Start, system: Any, paths: int | None, dtype: torch.dtype |
     Raises:
         InvalidArgument: the shape, the values or the number of paths do not fit.
     """
-    if isinstance(system, type) or not (isinstance(system, StepMap) or _has_fields(system)):
+    if isinstance(system, type) or not (isinstance(system, MAPS) or _has_fields(system)):
         what = f"the class {system.__name__}; make an instance of it" if isinstance(system, type) else repr(system)[:80]
         raise InvalidArgument(f"system must be an SDE with f and g, or a StepMap, got {what}.")
     if isinstance(x0, complex) or (isinstance(x0, Tensor) and x0.is_complex()) or (dtype and dtype.is_complex):
         raise InvalidArgument("x0 and dtype must be real, got complex ones; split real and imaginary parts.")
     if dtype is None:
-        own = system.dtype or torch.float64 if isinstance(system, StepMap) else system_dtype(system)
+        own = system.dtype or torch.float64 if isinstance(system, MAPS) else system_dtype(system)
         dtype = x0.dtype if isinstance(x0, Tensor) and x0.is_floating_point() else own
     try:
         x = torch.as_tensor(x0, dtype=dtype)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
 from .derivatives import directional, second_directional
-from .system import DifferentiableSDE, check_system, system_dtype
+from .system import DifferentiableSDE, check_system, probe_of, system_dtype
 
 StepField = Callable[[int, Tensor, Tensor | None], Tensor]
 StepAction = Callable[[int, Tensor, Tensor | None], Tensor | None]
@@ -99,11 +99,7 @@ def euler_map(system: Any, grid: TimeGrid, actions: Tensor | None = None, *, x0:
     Raises:
         InvalidArgument: a shape, dtype or attribute of the system is wrong.
     """
-    if x0 is None:
-        dim = getattr(system, "dim", None)
-        if not isinstance(dim, int):
-            raise InvalidArgument(f"x0 is needed: {type(system).__name__} has no attribute dim; pass a state.")
-        x0 = torch.zeros(2, dim, dtype=system_dtype(system))
+    x0 = probe_of(system, x0)
     action_dim = int(getattr(system, "action_dim", 0))
     probe = torch.zeros(len(x0), action_dim, dtype=x0.dtype) if action_dim else None
     checked = check_system(system, x0, probe)

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ..exceptions import InvalidArgument, Refused
+from ..hypothesis import Facts
 from ..validation import integer
+from .categorical import CategoricalMap
 from .derivatives import directional
 
 NOISE_TYPES = ("diagonal", "scalar", "additive", "general")
@@ -29,6 +31,7 @@ class LatentSDE(nn.Module, ABC):
         sde_type: "ito" or "stratonovich".
         noise_dim: number of Brownian motions; for diagonal noise it is `dim`.
         action_dim: 0, or the number of inputs; then f and g take a third argument of shape (paths, action_dim).
+        drift_facts, diffusion_facts: what the author declares of f and g (`Facts`), or None: then it is probed.
 
     Warning:
         That f and g treat every path (row) apart from the others is not checked.
@@ -47,6 +50,8 @@ class LatentSDE(nn.Module, ABC):
     dim: int
     noise_dim: int | None = None
     action_dim: int = 0
+    drift_facts: Facts | None = None
+    diffusion_facts: Facts | None = None
 
     @abstractmethod
     def f(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -116,6 +121,8 @@ def check_system(system: Any, x: Tensor, a: Tensor | None = None, time: float = 
         InvalidArgument: an attribute or a shape is wrong.
         Refused: a Stratonovich diffusion that cannot be differentiated.
     """
+    if isinstance(system, CategoricalMap):
+        raise Refused("a CategoricalMap is no differential equation, and has no mean and scale; use simulate_coupled.")
     noise_type, sde_type = getattr(system, "noise_type", None), getattr(system, "sde_type", None)
     name = type(system).__name__
     if noise_type not in NOISE_TYPES:
@@ -179,6 +186,20 @@ def system_dtype(system: Any) -> torch.dtype:
             if tensor.is_floating_point():
                 return tensor.dtype
     return torch.float64
+
+
+def probe_of(system: Any, x0: Tensor | None) -> Tensor:
+    """States at which shapes are probed: those that are given, or zeros where the system states its `dim`.
+
+    Raises:
+        InvalidArgument: neither is there.
+    """
+    if x0 is not None:
+        return x0
+    dim = getattr(system, "dim", None)
+    if not isinstance(dim, int):
+        raise InvalidArgument(f"x0 is needed: {type(system).__name__} has no attribute dim; pass a state.")
+    return torch.zeros(2, dim, dtype=system_dtype(system))
 
 
 def _check_actions(name: str, action_dim: int, a: Tensor | None) -> None:

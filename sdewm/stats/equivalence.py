@@ -1,26 +1,10 @@
 """Is a quantity zero for all practical purposes, or is it not?"""
 
-import math
-
 from ..estimate import Estimate
 from ..exceptions import InvalidArgument
 from ..validation import level as check_level
-from ..verdict import Grade, Outcome, Verdict
-
-NEGLIGIBLE = 0.01
-
-
-def heavy_tail(estimate: Estimate) -> bool:
-    """Whether one single path makes up so much of the variance that the central limit theorem is not to be trusted.
-
-    The border is 2 %, or 4 ln(n)/n where that is more: twice what the largest of n normal numbers makes up. Measured on
-    lognormal samples exp(σξ): at n = 512 and 1000 none with σ >= 1.5 passes and at most 0.2 % with σ = 1; at n = 20 000
-    21 % with σ = 1 pass, and then the nominal 95 % interval covers 94 %.
-
-    Warning:
-        For few paths the check is weak: at n = 128 and σ = 1, 12 % pass and their 95 % intervals cover 84 %.
-    """
-    return estimate.n > 1 and estimate.largest_share > max(0.02, 4.0 * math.log(estimate.n) / estimate.n)
+from ..verdict import Verdict
+from .decide import NEGLIGIBLE, decide, doubt_of
 
 
 def equivalence(
@@ -54,18 +38,12 @@ def equivalence(
         raise InvalidArgument(f"tolerance must be above zero, got {tolerance!r}.")
     low, high = estimate.interval(check_level(level))
     reason = f"{what} is {estimate.value:.4g} [{low:.4g}, {high:.4g}], allowed ±{tolerance:.4g}"
-    inside, outside = tolerance - max(-low, high), max(low, -high) - tolerance
-    allowed = (-tolerance, tolerance)
-    if not estimate.n > 1:
-        outcome, margin, reason = Outcome.INCONCLUSIVE, None, f"{reason}; one path has no interval"
-    elif heavy_tail(estimate) and estimate.largest_shift > NEGLIGIBLE * tolerance:
-        outcome, margin = Outcome.INCONCLUSIVE, None
-        reason += f"; one path makes up {estimate.largest_share:.0%} of the variance, so its tail is too heavy to judge"
-    elif inside >= 0.0:
-        outcome, margin = Outcome.HOLDS, inside
-    elif outside > 0.0:
-        outcome, margin = Outcome.VIOLATED, outside
-    else:
-        outcome, margin = Outcome.INCONCLUSIVE, max(inside, outside)
-        reason += "; the interval meets the border, more paths would decide"
-    return Verdict(outcome, Grade.ASYMPTOTIC, reason, (low, high), allowed, margin, level)
+    return decide(
+        reason,
+        tolerance - max(-low, high),
+        max(low, -high) - tolerance,
+        interval=(low, high),
+        allowed=(-tolerance, tolerance),
+        level=level,
+        doubt=doubt_of(estimate, NEGLIGIBLE * tolerance),
+    )

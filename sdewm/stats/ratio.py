@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from ..estimate import Estimate
 from ..exceptions import InvalidArgument
 from ..validation import level as check_level
-from ..verdict import Grade, Outcome, Verdict
-from .equivalence import heavy_tail
+from ..verdict import Outcome, Verdict
+from .decide import CLOSE, decide, heavy_tail
 
 
 def ratio_interval(top: Estimate, bottom: Estimate, level: float = 0.95) -> tuple[float, float]:
@@ -31,7 +31,7 @@ def ratio_interval(top: Estimate, bottom: Estimate, level: float = 0.95) -> tupl
     dof = max(min(n for n in (top.n, bottom.n) if n) - 1, 1)
     t2 = float(stdtrit(dof, 0.5 + check_level(level) / 2)) ** 2
     var_top, var_bottom = top.standard_error**2, bottom.standard_error**2
-    covariance = ((top + bottom).standard_error ** 2 - var_top - var_bottom) / 2.0
+    covariance = top.covariance(bottom)
     # (top − ρ bottom)² <= t² Var(top − ρ bottom), a quadratic inequality in ρ.
     a = bottom.value**2 - t2 * var_bottom
     b = top.value * bottom.value - t2 * covariance
@@ -70,16 +70,16 @@ def rms_ratio(
     inside = min(low - floor, allowed[1] - high)
     outside = max(floor - high, low - allowed[1])
     # A heavy tail spoils the interval, so that a border within its width decides nothing.
-    if (heavy_tail(top) or heavy_tail(bottom)) and max(inside, outside) <= high - low:
-        outcome, reason = Outcome.INCONCLUSIVE, f"{reason}; one path carries too much of the mean to judge so close"
-    elif inside >= 0.0:
-        outcome = Outcome.HOLDS
-    elif outside > 0.0:
-        outcome = Outcome.VIOLATED
-    else:
-        outcome, reason = Outcome.INCONCLUSIVE, f"{reason}; the interval meets the border, more paths would decide"
-    margin = inside if outcome is Outcome.HOLDS else outside if outcome is Outcome.VIOLATED else max(inside, outside)
-    return Verdict(outcome, Grade.ASYMPTOTIC, reason, (low, high), allowed, margin, level)
+    close = (heavy_tail(top) or heavy_tail(bottom)) and max(inside, outside) <= high - low
+    return decide(
+        reason,
+        inside,
+        outside,
+        interval=(low, high),
+        allowed=allowed,
+        level=level,
+        doubt=CLOSE if close else None,
+    )
 
 
 def all_of(verdicts: Mapping[str, Verdict]) -> Verdict:

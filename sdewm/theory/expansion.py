@@ -1,7 +1,6 @@
 """The second-order expansion of a loss in the size of a representation error."""
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, final
@@ -9,26 +8,15 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor
 
-from ..dynamics.derivatives import curve_derivatives
-from ..dynamics.ensemble import Ensemble, map_blocks, prepare
 from ..dynamics.error import RepresentationError, check_eps
-from ..dynamics.perturbed import perturb
-from ..dynamics.start import Start, rows, start_states
-from ..dynamics.step_map import StepMap
-from ..dynamics.variation import Terms, Variations, Varied
-from ..estimate import Estimate, Moments
-from ..exceptions import InvalidArgument, NumericalFailure
+from ..dynamics.start import Start
+from ..dynamics.variation import Terms
+from ..estimate import Estimate
+from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
-from ..validation import one_of
-
-BIASED = "the Euler scheme's bias of first order in the step is not removed"
-Loss = Callable[[Tensor], Tensor]
-
-FORMS: Mapping[str, Terms] = {
-    "ito": Terms(),
-    "uncorrected": Terms.without("ito_correction", "mixed", "half", "drift_hessian"),
-    "uncorrected-drift-hessian": Terms.without("ito_correction", "mixed", "half"),
-}
+from ..hypothesis import Hypothesis
+from .effect import FORMS as FORMS
+from .effect import Effect, Loss, effect_problem, terms_of
 
 
 class Comparison(NamedTuple):
@@ -37,107 +25,6 @@ class Comparison(NamedTuple):
     measured: Estimate
     predicted: Estimate
     remainder: Estimate
-
-
-@final
-@dataclass(frozen=True)
-class _Problem:
-    """What an expansion was asked for; enough to run it again."""
-
-    system: Any
-    error: RepresentationError
-    loss: Loss
-    x0: Tensor
-    grid: TimeGrid
-    paths: int
-    seed: int
-    terms: Terms
-    actions: Tensor | None
-    extrapolate: int
-    executor: Executor | None
-
-    def moments(self, members: Mapping[str, Any], observe: Callable[[Mapping[str, Any]], list[Tensor]]) -> Moments:
-        """Moments of the observed columns, followed by their discretisation corrections if there are any."""
-
-        def ensemble(coarsen: int) -> Ensemble:
-            return prepare(members, self.x0, self.grid, self.paths, self.seed, actions=self.actions, coarsen=coarsen)
-
-        fine = ensemble(1)
-        work = _Columns(fine, ensemble(self.extrapolate) if self.extrapolate > 1 else None, self.extrapolate, observe)
-        total: Moments | None = None
-        for part in map_blocks(work, fine.blocks, self.executor):
-            total = part if total is None else total.merge(part)
-        assert total is not None
-        return total
-
-    def variations(self) -> Variations:
-        return Variations(self.system, self.error, terms=self.terms)
-
-    def perturbed(self, eps: float) -> Any:
-        """The system with the error, of a size that the dtype of the states resolves."""
-        if isinstance(self.system, StepMap):
-            eps = check_eps(eps, self.x0.dtype)
-            return perturb(replace(self.system, dtype=self.x0.dtype), self.error, eps)
-        return perturb(self.system, self.error, eps, x0=rows(self.x0, 0, min(self.paths, 2)))
-
-    def coefficients(self, state: Varied) -> list[Tensor]:
-        """∇ℓᵀy₁, ∇ℓᵀy₂ and y₁ᵀ∇²ℓ y₁ of every path."""
-        with torch.enable_grad():
-            value = self.value(state.x.detach().requires_grad_())
-        if not value.requires_grad:
-            raise InvalidArgument(
-                "loss does not depend on the states in a way that can be differentiated; leave out detach() and "
-                "no_grad(), and use a loss with derivatives."
-            )
-        value = value.detach()
-        _, p, s = curve_derivatives(lambda e: self.loss(state.x + e * state.y1), value)
-        _, q, _ = curve_derivatives(lambda e: self.loss(state.x + e * state.y2), value)
-        # A loss that is not finite may have finite derivatives, like the logarithm below zero: it must be noticed too.
-        return [p + 0.0 * value, q, s]
-
-    def value(self, x: Tensor) -> Tensor:
-        """The loss of every path, its shape checked."""
-        value = self.loss(x)
-        if not isinstance(value, Tensor) or value.shape != x.shape[:1]:
-            got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise InvalidArgument(
-                f"loss must return one number a path, shape {(len(x),)} for states {tuple(x.shape)}, got {got}; "
-                f"sum over the last dimension."
-            )
-        if not value.is_floating_point():
-            raise InvalidArgument(f"loss must return floating point numbers, got {value.dtype}.")
-        return value
-
-
-@final
-@dataclass(frozen=True)
-class _Columns:
-    """One block's observed columns, by Richardson's extrapolation in the step size where a coarse twin is given."""
-
-    fine: Ensemble
-    coarse: Ensemble | None
-    factor: int
-    observe: Callable[[Mapping[str, Any]], list[Tensor]]
-
-    def __call__(self, block: int) -> Moments:
-        columns = self._values(self.fine, block)
-        if self.coarse is not None:
-            correction = (columns - self._values(self.coarse, block)) / (self.factor - 1)
-            columns = torch.cat((columns + correction, correction), dim=1)
-        if not bool(torch.isfinite(columns).all()):
-            path = self.fine.span(block)[0] + int((~torch.isfinite(columns)).any(1).nonzero()[0])
-            raise NumericalFailure(
-                f"the loss or one of its derivatives is not finite: path {path} first, at t = {self.fine.grid.T:g}; "
-                f"check the loss at the states that are visited.",
-                path,
-                self.fine.grid.T,
-                int((~torch.isfinite(columns)).any(1).sum()),
-            )
-        return Moments.of(columns.double().numpy(), self.fine.noise_key)
-
-    def _values(self, ensemble: Ensemble, block: int) -> Tensor:
-        (states,) = ensemble.run(block)
-        return torch.stack(self.observe(states), dim=1).detach()
 
 
 @final
@@ -151,7 +38,8 @@ class Expansion:
         S: E y₁ᵀ∇²ℓ y₁.
         form: the form of the coefficients, "ito" for the correct one.
         corrections: by how much the extrapolation in the step size has moved P, Q and S; empty without it.
-        flags: what the intervals do not cover.
+        flags: what the intervals do not cover: a bias that stays, tamed steps, hypotheses that were not checked.
+        hypotheses: what the expansion assumes, each by name and with how it is known.
     """
 
     P: Estimate
@@ -160,7 +48,9 @@ class Expansion:
     form: str
     corrections: tuple[Estimate, ...]
     flags: tuple[str, ...]
-    _problem: _Problem = field(repr=False)
+    hypotheses: tuple[Hypothesis, ...] = field(repr=False)
+    _problem: Effect = field(repr=False)
+    _terms: Terms = field(repr=False)
 
     def predict(self, eps: float) -> Estimate:
         """εP + ε²(Q + S/2), with an interval from the joint covariance of P, Q and S."""
@@ -196,7 +86,7 @@ class Expansion:
                 f"eps = {eps:g} is below {least:.2g}, where rounding in {problem.x0.dtype} hides a remainder of order "
                 f"eps**3; use a larger eps{'' if problem.x0.dtype == torch.float64 else ' or float64'}."
             )
-        members = {"varied": problem.variations(), "perturbed": problem.perturbed(eps)}
+        members = {"varied": problem.variations(self._terms), "perturbed": problem.perturbed(eps)}
 
         def observe(states: Mapping[str, Any]) -> list[Tensor]:
             effect = problem.value(states["perturbed"]) - problem.value(states["varied"].x)
@@ -221,6 +111,8 @@ def expand(
     actions: Tensor | None = None,
     dtype: torch.dtype | None = None,
     extrapolate: bool | None = None,
+    scheme: str = "auto",
+    assume: Sequence[str] = (),
     executor: Executor | None = None,
 ) -> Expansion:
     """The coefficients P, Q, S of E ℓ(x^ε) − E ℓ(x⁰) = εP + ε²(Q + S/2) + O(ε³), each with an interval.
@@ -245,6 +137,10 @@ def expand(
             of 2, 3, 5 that divides the number of steps. By default wherever that is possible: not for a `StepMap`
             (which is exact as it is), nor under actions. Where the bias stays, `flags` says so, and a warning if
             another number of steps would do.
+        scheme: "euler"; "tamed", whose drift is bounded by one over the step size (`tame`); or "auto", which tames
+            drifts that are declared or seen to grow faster than linearly, and says so in `flags`.
+        assume: names of hypotheses that the caller takes on, such as "loss growth"; all are in `hypotheses` of the
+            result.
         executor: where to run the blocks of paths.
 
     Returns:
@@ -252,14 +148,17 @@ def expand(
 
     Raises:
         InvalidArgument: a shape or an argument is wrong, or the loss has no derivatives.
+        HypothesisFails: a hypothesis is declared or found to be false, before the ensemble is simulated: a loss or
+            diffusion that grows too fast, an explosive drift, a kink that is visited, categorical latents.
         Refused: the system is Stratonovich.
         NumericalFailure: a state, or the loss, is not finite.
 
     Warning:
-        Not checked: three bounded derivatives of drift and diffusion (or polynomial growth with a one-sided Lipschitz
-        condition), two of the error, all moments of the start, a loss three times differentiable with polynomial
-        growth. Where they fail (a kink that is visited, an exponential loss, an explosive drift) the remainder need
-        not be of order ε³, or R may be infinite while every sample mean is finite.
+        The theorem needs three bounded derivatives of drift and diffusion (or polynomial growth with a one-sided
+        Lipschitz condition), two of the error, and a loss three times differentiable with polynomial growth. What is
+        not declared is probed: growth along rays, kinks between visited states. A probe proves nothing, and what could
+        not be probed is named in `flags`. Where a hypothesis fails the remainder need not be of order ε³, or R may be
+        infinite while every sample mean is finite.
 
     Source: Fang, Du, Wang, Zhang, arXiv:2501.00195, the loss expansion (as reconstructed); Lim, Erichson, Hodgkinson,
     Mahoney, Noisy Recurrent Neural Networks, arXiv:2102.04877.
@@ -272,49 +171,24 @@ def expand(
         >>> low < 0.67918 < high
         True
     """
-    one_of("form", form, FORMS)
-    without = (without,) if isinstance(without, str) else tuple(without)
-    Terms.without(*without)  # refuses unknown names
-    terms = replace(FORMS[form], **dict.fromkeys(without, False))
-    if not isinstance(error, RepresentationError):
-        raise InvalidArgument(f"error must be a RepresentationError, got {type(error).__name__}.")
-    if not isinstance(grid, TimeGrid):
-        raise InvalidArgument(f"grid must be a TimeGrid, got {type(grid).__name__}.")
-    if not callable(loss):
-        raise InvalidArgument(f"loss must be a function of the states (paths, dim), got {loss!r}.")
-    x, paths = start_states(x0, system, paths, dtype)
-    factor = 1 if isinstance(system, StepMap) or actions is not None else _factor(grid.steps)
-    if extrapolate and factor == 1:
-        raise InvalidArgument(
-            "extrapolate=True needs a differential equation without actions, and a number of steps that 2, 3 or 5 "
-            f"divides, got {grid.steps} steps; leave it at None."
-        )
-    if extrapolate is False or factor == 1:
-        factor = 1
-        flags = () if isinstance(system, StepMap) else (BIASED,)
-        if extrapolate is None and flags and actions is None:
-            warnings.warn(f"{BIASED}: {grid.steps} steps are not divisible by 2, 3 or 5; choose others", stacklevel=2)
-    else:
-        flags = ()
-    problem = _Problem(
+    terms = terms_of(form, without)
+    problem = effect_problem(
         system,
         error,
         loss,
-        x,
+        x0,
         grid,
         paths,
         seed,
-        terms,
-        actions,
-        factor,
-        executor,
+        actions=actions,
+        dtype=dtype,
+        extrapolate=extrapolate,
+        scheme=scheme,
+        assume=assume,
+        executor=executor,
     )
-    problem.perturbed(1.0)  # refuses what cannot be measured either
-    moments = problem.moments({"varied": problem.variations()}, lambda states: problem.coefficients(states["varied"]))
+    moments = problem.moments(
+        {"varied": problem.variations(terms)}, lambda states: problem.coefficients(states["varied"])
+    )
     p, q, s, *corrections = moments.estimates()
-    return Expansion(p, q, s, form, tuple(corrections), flags, problem)
-
-
-def _factor(steps: int) -> int:
-    """The smallest of 2, 3 and 5 that divides the number of steps, or 1."""
-    return next((k for k in (2, 3, 5) if steps % k == 0), 1)
+    return Expansion(p, q, s, form, tuple(corrections), problem.flags, problem.hypotheses, problem, terms)

@@ -140,3 +140,51 @@ def test_shapes_without_a_meaning(values: np.ndarray) -> None:
 def test_text() -> None:
     (a,) = Moments.of(np.array([1.0, 2.0, 3.0])).estimates()
     assert str(a) == repr(a) == "2 [-0.48414, 4.4841]"
+
+
+def test_covariance_is_that_of_the_combined_samples() -> None:
+    """Of combinations of one run: that of the per-path values over n, bilinear and symmetric."""
+    x = sample(400)
+    p, q, s = Moments.of(x).estimates()
+    one, other = 2 * p - q + 5.0, 0.3 * s - p
+    first, second = 2 * x[:, 0] - x[:, 1], 0.3 * x[:, 2] - x[:, 0]
+    want = np.cov(first, second)[0, 1] / 400
+    assert one.covariance(other) == pytest.approx(want, rel=1e-10)
+    assert other.covariance(one) == pytest.approx(want, rel=1e-10)
+    assert one.covariance(one) == pytest.approx(one.standard_error**2, rel=1e-12)
+    assert (-one).covariance(other) == pytest.approx(-want, rel=1e-10)
+    both = (one + other).standard_error ** 2
+    assert both == pytest.approx(one.standard_error**2 + other.standard_error**2 + 2 * one.covariance(other), rel=1e-12)
+    # Without the covariance the sum would have another error.
+    assert abs(both / (one.standard_error**2 + other.standard_error**2) - 1) > 0.05
+
+
+def test_covariance_of_runs_that_partly_coincide() -> None:
+    """a − b and a + c with b, c from other runs: only a's variance is common; independent runs have none."""
+    a, b, c = (Moments.of(sample(n, seed), f"seed {seed}").estimates()[0] for n, seed in ((30, 0), (40, 1), (50, 2)))
+    assert (a - b).covariance(a + c) == pytest.approx(a.standard_error**2, rel=1e-12)
+    assert (a - b).covariance(b + c) == pytest.approx(-(b.standard_error**2), rel=1e-12)
+    assert a.covariance(b) == 0.0
+    assert (a - b).covariance(c) == 0.0
+    assert (a - a).covariance(a) == 0.0
+
+
+def test_covariance_on_the_same_noise_is_refused() -> None:
+    """Two samples of one noise are dependent in an unknown way, also where only a part of a sum is concerned."""
+    first, again = (Moments.of(sample(30), "seed 0").estimates()[0] for _ in range(2))
+    other = Moments.of(sample(30, 1), "seed 1").estimates()[0]
+    with pytest.raises(InvalidArgument, match="same noise cannot be combined"):
+        first.covariance(again)
+    with pytest.raises(InvalidArgument, match="same noise"):
+        (first + other).covariance(again)
+
+
+def test_covariance_without_spread_or_number() -> None:
+    """One path says nothing; a column that is not finite spoils its own covariances only."""
+    a, b = Moments.of(np.array([[1.0, 3.0]])).estimates()
+    assert a.covariance(b) == np.inf
+    assert (a - a).covariance(b) == 0.0
+    broken, sound, other = Moments.of(np.array([[1.0, 1.0, 0.0], [np.nan, 2.0, 3.0], [0.0, 4.0, 1.0]])).estimates()
+    assert np.isnan(broken.covariance(sound))
+    assert sound.covariance(other) == pytest.approx(np.cov([1, 2, 4], [0, 3, 1])[0, 1] / 3, rel=1e-12)
+    assert (0.0 * broken + sound).covariance(other) == sound.covariance(other)

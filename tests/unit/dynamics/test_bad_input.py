@@ -20,8 +20,11 @@ import sdewm
 from sdewm import validation
 from sdewm.dynamics import (
     BrownianMotion,
+    CategoricalMap,
+    ErrorCovariance,
     LatentSDE,
     RepresentationError,
+    Sensitivity,
     StepMap,
     Terms,
     Variations,
@@ -29,14 +32,16 @@ from sdewm.dynamics import (
     perturb,
     simulate,
     simulate_coupled,
+    tame,
 )
 from sdewm.dynamics.brownian import generator
 from sdewm.dynamics.ensemble import prepare
 from sdewm.dynamics.reference import IntegerBrownian
 from sdewm.dynamics.system import check_system
 from sdewm.estimate import Moments
-from sdewm.exceptions import InvalidArgument, Refused
+from sdewm.exceptions import HypothesisFails, InvalidArgument, Refused
 from sdewm.grid import TimeGrid
+from sdewm.hypothesis import Facts, declare, facts_of
 
 GRID = TimeGrid(1.0, 4)
 DIAGONAL, GENERAL = Contracting("diagonal"), Contracting("general")
@@ -113,9 +118,26 @@ def error(**parts: Any) -> Any:
     return perturb(DIAGONAL, RepresentationError(**parts), 0.1)
 
 
+def two_runs() -> Any:
+    return (Moments.of(np.ones(3), "seed 0").estimates()[0] for _ in range(2))
+
+
 def combine_two_runs() -> Any:
-    a, b = (Moments.of(np.ones(3), "seed 0").estimates()[0] for _ in range(2))
+    a, b = two_runs()
     return a + b
+
+
+def covariance_of_two_runs() -> Any:
+    a, b = two_runs()
+    return a.covariance(b)
+
+
+def categorical(recurrent: Any = None, logits: Any = None, **sizes: Any) -> CategoricalMap:
+    return CategoricalMap(
+        recurrent or (lambda n, h, z, a: h),
+        logits or (lambda n, h: h.repeat(1, 2)),
+        **({"hidden": 2, "groups": 2, "classes": 2} | sizes),
+    )
 
 
 NOISE = IntegerBrownian([BrownianMotion(0, GRID, 1)], 3, F64)
@@ -139,6 +161,14 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: GRID.coarsen(3), InvalidArgument, ["k must divide", "4", "3"]),
     (lambda: Moments.of(np.zeros((2, 2, 2))), InvalidArgument, ["values", "(2, 2, 2)"]),
     (combine_two_runs, InvalidArgument, ["same noise", "another seed"]),
+    (covariance_of_two_runs, InvalidArgument, ["same noise", "another seed"]),
+    # what functions declare
+    (lambda: Facts("cubic"), InvalidArgument, ["growth", "'explosive'", "'cubic'"]),
+    (lambda: Facts(smoothness=-1), InvalidArgument, ["smoothness", "-1"]),
+    (lambda: Facts(smoothness=NAN), InvalidArgument, ["smoothness", "nan"]),
+    (lambda: declare(0.5), InvalidArgument, ["function must be callable", "0.5"]),  # type: ignore[arg-type]
+    (lambda: declare(sigma, "fast"), InvalidArgument, ["growth", "'fast'"]),
+    (lambda: facts_of(Foreign(facts="smooth")), InvalidArgument, ["facts of Foreign", "Facts(...)", "'smooth'"]),
     # noise
     (lambda: generator(-1, "paths"), InvalidArgument, ["seed", "-1"]),
     (lambda: BrownianMotion(1.5, GRID, 1), InvalidArgument, ["seed", "1.5"]),  # type: ignore[arg-type]
@@ -311,6 +341,33 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: perturb(DIAGONAL, None, 0.1), InvalidArgument, ["error", "NoneType"]),  # type: ignore[arg-type]
     (lambda: Variations(DIAGONAL, "big"), InvalidArgument, ["error", "str"]),  # type: ignore[arg-type]
     (lambda: Variations(DIAGONAL, SHARED, terms="all"), InvalidArgument, ["terms", "str"]),  # type: ignore[arg-type]
+    # what is made from a system
+    (lambda: tame(DIAGONAL, 0.1), InvalidArgument, ["grid must be a TimeGrid", "float"]),  # type: ignore[arg-type]
+    (lambda: tame(Foreign(), GRID), InvalidArgument, ["x0 is needed", "Foreign", "dim"]),
+    (lambda: tame(DIAGONAL, GRID, x0=fixed(2, 4)), InvalidArgument, ["x0 must have 3 columns", "(2, 4)"]),
+    (lambda: ErrorCovariance(DIAGONAL, None), InvalidArgument, ["error", "NoneType"]),  # type: ignore[arg-type]
+    (lambda: ErrorCovariance(DIAGONAL, SHARED), Refused, ["covariance", "independent", "got correlation 'shared'"]),
+    (lambda: Sensitivity(step(), {"W": 1.0}), InvalidArgument, ["system", "torch.nn.Module", "StepMap"]),
+    (lambda: Sensitivity(DIAGONAL, {}), InvalidArgument, ["direction is empty", "at least one parameter"]),
+    (lambda: Sensitivity(DIAGONAL, {"V": 1.0}), InvalidArgument, ["direction names 'V'", "W, C, B"]),
+    (lambda: Sensitivity(DIAGONAL, {"W": ETA}), InvalidArgument, ["direction of 'W'", "(3, 3)", "(3,)"]),
+    # categorical latents
+    (lambda: categorical(hidden=0), InvalidArgument, ["hidden", "got 0"]),
+    (lambda: categorical(groups=1.5), InvalidArgument, ["groups", "1.5"]),
+    (lambda: categorical(classes=1), InvalidArgument, ["classes", ">= 2", "got 1"]),
+    (lambda: categorical(action_dim=-1), InvalidArgument, ["action_dim", "-1"]),
+    (lambda: coupled(categorical(lambda n, h, z, a: z)), InvalidArgument, ["recurrent", "(2, 2)", "(2, 4)"]),
+    (lambda: coupled(categorical(None, lambda n, h: h)), InvalidArgument, ["logits", "(2, 4)", "(2, 2)"]),
+    (lambda: euler_map(categorical(), GRID), Refused, ["CategoricalMap", "no differential equation"]),
+    (
+        lambda: coupled(perturb(categorical(), RepresentationError(drift=lambda t, h: h[:, :1]), 0.1)),
+        InvalidArgument,
+        ["the error's drift", "(2, 4)", "(2, 1)"],
+    ),
+    (lambda: coupled(categorical(), actions=fixed(4, 1)), InvalidArgument, ["actions must have 0 columns", "1"]),
+    (lambda: coupled(categorical(), x0=ETA), InvalidArgument, ["x0", "(6,)", "(3,)"]),
+    (lambda: perturb(categorical(), SHARED, 0.1), Refused, ["CategoricalMap", "drift σ(n, h)", "alone"]),
+    (lambda: coupled(Variations(categorical(), SHARED)), HypothesisFails, ["continuous latents", "StepMap"]),
     # variations
     (lambda: Variations(DIAGONAL, SHARED, "magic"), InvalidArgument, ["derivatives", "'magic'"]),
     (lambda: Variations(DIAGONAL, SHARED, order=3), InvalidArgument, ["order", "3"]),
