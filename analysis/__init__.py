@@ -4,5 +4,6 @@ from sdewm.claims import Row
 
 from .expansion import ROWS as EXPANSION
 from .learned import ROWS as LEARNED
+from .sign import ROWS as SIGN
 
-CATALOGUE: tuple[Row, ...] = (*EXPANSION, *LEARNED)
+CATALOGUE: tuple[Row, ...] = (*EXPANSION, *SIGN, *LEARNED)

@@ -23,7 +23,7 @@ from sdewm.worldmodel.horizon import horizon_error
 from sdewm.worldmodel.neural_sde import NeuralSDE
 from sdewm.worldmodel.recipe import HORIZON, STEPS, TASK, TEST_SEED, WARM, retrain, shipped, training_episodes
 
-from .expansion import PAPER
+from .kit import PAPER
 
 FOLDER = Path(__file__).parent / "records" / "neural_sde"
 SEEDS = (0, 1, 2)

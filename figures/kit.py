@@ -3,10 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sdewm.estimate import Moments
+from sdewm.claims.style import COLOURS, GREY, MARKERS
+from sdewm.estimate import Estimate, Moments
 from sdewm.run import Record
+from sdewm.stats import Remainders
+
+LEVEL = 0.95
 
 
 class Drawing(NamedTuple):
@@ -26,3 +32,69 @@ def moments_of(records: Sequence[Record]) -> Moments:
     """The moments that a case's only cell has recorded."""
     (record,) = records
     return Moments.from_arrays(record.arrays)
+
+
+def remainders_of(record: Record) -> Remainders:
+    """The remainders that a record holds."""
+    return Remainders.from_record(record.values, record.arrays)
+
+
+def row(estimate: Estimate) -> tuple[float, float, float]:
+    """Value and interval, for the data beside a figure."""
+    return (estimate.value, *estimate.interval(LEVEL))
+
+
+def log_points(
+    ax: Axes, x: Sequence[float], estimates: Sequence[Estimate], index: int, label: str, *, line: bool = True
+) -> list[tuple[float, float, float]]:
+    """|mean| with 95 % bars on logarithmic axes; an open marker says that zero lies inside the interval.
+
+    Returns:
+        The rows that were drawn.
+    """
+    rows = [row(e) for e in estimates]
+    values = np.array(rows)
+    clear = (values[:, 1] > 0.0) | (values[:, 2] < 0.0)
+    size, ends = np.abs(values[:, 0]), np.abs(values[:, 1:])
+    low = np.where(clear, ends.min(1), 1e-3 * size)
+    at, colour, marker = np.asarray(x), COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+    ax.errorbar(at, size, [size - low, ends.max(1) - size], fmt="none", color=colour, lw=1.0)
+    if line:
+        ax.plot(at, size, color=colour, lw=1.2)
+    ax.plot(at, size, marker, color=colour, label=label)
+    ax.plot(at[~clear], size[~clear], marker, mfc="white", color=colour)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    return rows
+
+
+def reference_slope(ax: Axes, x: Sequence[float], anchor: float, slope: float, *, below: bool = True) -> None:
+    """A dotted line of this slope through (last x, anchor), labelled at its middle."""
+    at = np.asarray(x)
+    line = anchor * (at / at[-1]) ** slope
+    ax.plot(at, line, color=GREY, ls=":", lw=1.1)
+    middle = len(at) // 2
+    ax.annotate(
+        f"slope {slope:g}",
+        (at[middle], line[middle]),
+        xytext=(2, -3) if below else (-2, 3),
+        textcoords="offset points",
+        color=GREY,
+        fontsize=8,
+        ha="left" if below else "right",
+        va="top" if below else "bottom",
+    )
+
+
+def legend_below(figure: Figure, ax: Axes, columns: int) -> None:
+    """One legend under all axes, where no line can run through it."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8)
+
+
+def size_axis(ax: Axes, sizes: Sequence[float]) -> None:
+    """A logarithmic axis of sizes ε with their own ticks."""
+    ax.set_xscale("log")
+    ax.set_xticks(list(sizes), [f"{s:g}" for s in sizes])
+    ax.minorticks_off()
+    ax.set_xlabel("size of the error ε")

@@ -129,7 +129,7 @@ def test_a_control_that_is_not_caught_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_workers_give_the_same_records(tmp_path: Path) -> None:
-    from analysis.expansion import UncorrectedForm
+    from analysis.expansion.uncorrected import UncorrectedForm
 
     rows = [Row(UncorrectedForm(), dict.fromkeys(UncorrectedForm.cases), repetitions=0)]
     results: list[list[dict[str, Any]]] = []
