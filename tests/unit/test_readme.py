@@ -21,6 +21,7 @@ def test_every_name_in_the_table_exists() -> None:
     import sdewm
     import sdewm.claims
     import sdewm.drifts
+    import sdewm.theory.symbolic
     import sdewm.worldmodel
 
     for name in re.findall(r"\| `([A-Za-z_.]+)`", README):
