@@ -74,6 +74,6 @@ ROW = Row(
         "(a) f̄ independent of z": Outcome.HOLDS,
         "(b) f̄ depends on z": Outcome.VIOLATED,
     },
-    repetitions=12,
+    repetitions=6,
     repetition_scale=0.5,
 )

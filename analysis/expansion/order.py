@@ -111,4 +111,4 @@ class SecondOrder(OrderClaim):
         return replace(self, form="uncorrected" if self.form == "ito" else "ito")
 
 
-ROW = Row(SecondOrder(), dict.fromkeys(SecondOrder.cases, Outcome.HOLDS), repetitions=12, repetition_scale=0.5)
+ROW = Row(SecondOrder(), dict.fromkeys(SecondOrder.cases, Outcome.HOLDS), repetitions=8, repetition_scale=0.5)

@@ -154,7 +154,7 @@ class CategoricalLatents(Claim):
     drawn_sizes = (0.003, 0.01, 0.03, 0.1, 0.3)
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
-        paths = max(int(4096 * scale), 512)
+        paths = max(int(2048 * scale), 512)
         shown = list(self.drawn_sizes) if drawn else []
         settings = {"gaussian": self.gaussian, "steps": 8, "paths": paths, "sizes": list(SIZES), "shown": shown}
         return [Cell(self.id, settings, seed, algorithm=2, cost=0.8 if drawn else 0.3)]

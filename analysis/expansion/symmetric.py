@@ -53,4 +53,4 @@ class FourthOrder(OrderClaim):
         return replace(self, drift=not self.drift)
 
 
-ROW = Row(FourthOrder(), dict.fromkeys(FourthOrder.cases, Outcome.HOLDS), repetitions=5, repetition_scale=0.5)
+ROW = Row(FourthOrder(), dict.fromkeys(FourthOrder.cases, Outcome.HOLDS), repetitions=5, repetition_scale=0.25)

@@ -106,4 +106,4 @@ def sides(record: Record, left_out: str = "") -> tuple[Estimate, Estimate]:
     return left, sum(right[1:], start=right[0])
 
 
-ROW = Row(WeakIdentity(), dict.fromkeys(WeakIdentity.cases, Outcome.HOLDS), repetitions=5, repetition_scale=0.25)
+ROW = Row(WeakIdentity(), dict.fromkeys(WeakIdentity.cases, Outcome.HOLDS), repetitions=3, repetition_scale=0.25)

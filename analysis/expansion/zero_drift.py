@@ -53,7 +53,7 @@ class ZeroDrift(Claim):
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         # The sizes are for the figure; the judge needs the variation only.
-        settings = {"x0": 0.6, "T": 1.0, "steps": 64, "sizes": list(self.sizes) if drawn else []}
+        settings = {"x0": 0.6, "T": 1.0, "steps": 32, "sizes": list(self.sizes) if drawn else []}
         paths = at_least_paths(65_536 * scale, 1024)
         premise = {"case": case, "broken": self.broken, "paths": paths}
         return [Cell(self.id, {**settings, **premise}, seed, algorithm=2, cost=paths / COST)]

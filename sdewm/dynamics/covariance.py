@@ -10,10 +10,11 @@ from ..exceptions import HypothesisFails, InvalidArgument, Refused
 from ..grid import TimeGrid
 from .categorical import CONTINUOUS, NO_DERIVATIVE, CategoricalMap
 from .derivative_check import check_derivatives
+from .derivatives import directional
 from .error import RepresentationError
 from .member import Member, State, columns_of, step_map_of
 from .step_error import step_error
-from .step_map import AutomaticDerivatives, StepMap, multiply
+from .step_map import StepMap, multiply
 
 
 class Covaried(NamedTuple):
@@ -71,7 +72,7 @@ def covariance_member(member: ErrorCovariance, probe: Tensor, a: Tensor | None, 
     step = step_map_of(member.system, probe, a, grid)
     error = step_error(member.error, step, probe, None if isinstance(member.system, StepMap) else grid)
     check_derivatives(member.system, step, error, probe, a, by_hand=True)
-    of = step.derivatives or AutomaticDerivatives(step)
+    of = step.derivatives
     spread = error.diffusion
     assert spread is not None
 
@@ -83,8 +84,13 @@ def covariance_member(member: ErrorCovariance, probe: Tensor, a: Tensor | None, 
         many = x.repeat_interleave(dim, 0)
         basis = torch.eye(dim, dtype=x.dtype, device=x.device).repeat(paths, 1)
         inputs = None if a is None else a.repeat_interleave(dim, 0)
-        pushed = of.mean_jvp(n, many, inputs, basis)
-        pushed = pushed + multiply(of.scale_jvp(n, many, inputs, basis), xi.repeat_interleave(dim, 0))
+        normals = xi.repeat_interleave(dim, 0)
+        if of is None:
+            pushed = directional(
+                lambda y: step.mean(n, y, inputs) + multiply(step.scale(n, y, inputs), normals), many, basis
+            )
+        else:
+            pushed = of.mean_jvp(n, many, inputs, basis) + multiply(of.scale_jvp(n, many, inputs, basis), normals)
         jacobian = pushed.reshape(paths, dim, dim).transpose(1, 2)
         columns = spread(n, x)
         columns = torch.diag_embed(columns) if columns.ndim == 2 else columns

@@ -22,9 +22,13 @@ def test_one_worker_is_this_process() -> None:
 
 @pytest.mark.slow
 def test_workers_keep_to_one_thread() -> None:
+    before = os.environ.get("OPENBLAS_NUM_THREADS")
     with workers(2) as executor:
         assert executor is not None
         assert executor.submit(torch.get_num_threads).result() == 1
+        # numpy's library reads it when it is loaded.
+        assert executor.submit(os.getenv, "OPENBLAS_NUM_THREADS").result() == "1"
+    assert os.environ.get("OPENBLAS_NUM_THREADS") == before
 
 
 def test_no_worker_is_refused() -> None:
