@@ -50,11 +50,6 @@ def _bend(t: Tensor, x: Tensor) -> Tensor:
 ones, wave, bend = declare(_ones), declare(_wave), declare(_bend)
 
 
-def root_mean_square(moments: Moments, column: int) -> float:
-    """√E c² of one observed column."""
-    return float((moments.mean[column] ** 2 + moments.scatter[column, column] / moments.n) ** 0.5)
-
-
 def only(records: Sequence[Record]) -> Record:
     """The one record of a case."""
     (record,) = records
@@ -128,7 +123,8 @@ class OrderClaim(Claim, ABC):
         """One cell with all forms."""
         s = self.setup(case)
         paths = at_least_paths(s.paths * scale)
-        problem = {"case": case, "variant": s.variant, "T": s.T, "steps": s.steps}
+        x0 = s.x0.tolist() if isinstance(s.x0, Tensor) else s.x0
+        problem = {"case": case, "variant": s.variant, "x0": x0, "T": s.T, "steps": s.steps}
         settings = {**problem, "sizes": list(s.sizes), "paths": paths}
         forms = list(self.forms(case, drawn))
         cost = paths * s.steps * (len(forms) * 3.0 + len(s.sizes)) * 2e-7

@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from .exceptions import InvalidArgument
 
@@ -38,6 +38,14 @@ def one_of(name: str, value: str, allowed: Collection[str]) -> str:
     if not isinstance(value, str) or value not in allowed:
         raise InvalidArgument(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
     return value
+
+
+def strings(name: str, value: object) -> tuple[str, ...]:
+    """One string, or several, as a tuple."""
+    listed = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
+    if not all(isinstance(each, str) for each in listed):
+        raise InvalidArgument(f"{name} must be a string or a sequence of strings, got {value!r}.")
+    return listed
 
 
 def level(value: object) -> float:

@@ -69,6 +69,8 @@ class NoSecondCorrection(OrderClaim):
         return replace(self, form="ito" if self.form != "ito" else "without ito_correction")
 
 
+# Of (a) and (b): ½|x + 1|².
+TARGET = -1.0
 FORMS = {
     "(a) plain Hessian, no ½": "without half",
     "(b) no drift Hessian": "without drift_hessian",
@@ -99,7 +101,7 @@ class LeftOutTerms(OrderClaim):
     def setup(self, case: str) -> Setup:
         if case == "(c) no mixed terms":
             return Setup(DoubleWell(), RepresentationError(diffusion=wave), tilted, 0.6, steps=32, paths=8192)
-        loss = SquaredDistance(target=-1.0, factor=0.5)
+        loss = SquaredDistance(target=TARGET, factor=0.5)
         error = RepresentationError(diffusion=ones, correlation="independent")
         return Setup(Cubic(), error, loss, 1.0, steps=32, paths=8192)
 

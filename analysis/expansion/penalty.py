@@ -91,7 +91,8 @@ class PenaltyAtInterpolation(Claim):
             members |= {f"+{eps:g}": perturb(system, error, eps), f"-{eps:g}": perturb(system, mirrored, eps)}
         ensemble = prepare(members, s["x0"], grid, s["paths"], cell.seed, save="all")
         moments = total(self._block(ensemble, block, s["sizes"]) for block in ensemble.blocks)
-        values = {"sizes": s["sizes"], "forms": [PENALTY, PLAIN], "digits": 2.2e-16, "flags": [TAMED] if tamed else []}
+        values = {"sizes": s["sizes"], "forms": [PENALTY, PLAIN], "flags": [TAMED] if tamed else []}
+        values["digits"] = torch.finfo(torch.float64).eps
         return Result(values, moments.to_arrays())
 
     def _block(self, ensemble: Ensemble, block: int, sizes: Sequence[float]) -> Moments:
@@ -104,11 +105,13 @@ class PenaltyAtInterpolation(Claim):
                 alone = step if alone is None else alone + step
         assert alone is not None
         weights, scale = torch.from_numpy(richardson_weights(sizes)), torch.tensor(sizes, dtype=torch.float64)
+        fewer = torch.cat((torch.from_numpy(richardson_weights(sizes[:-1])), weights.new_zeros(1)))
         effect = torch.stack([_half_square(states, eps, x) / eps**2 for eps in sizes], 1)
         columns: list[Tensor] = []
         for c in (0.5 * states["spread"].trace, alone):
             rest = effect - c[:, None]
-            missing = ((rest * scale) @ weights, rest @ weights)
+            truncated = weights - fewer
+            missing = ((rest * scale) @ weights, rest @ weights, (rest * scale) @ truncated, rest @ truncated)
             nothing = torch.zeros_like(c)
             columns += [*rest.unbind(1), *rest.square().unbind(1), *missing, nothing, c, c, nothing]
         return finite_moments(torch.stack([*columns, nothing], 1), ensemble, block)

@@ -80,14 +80,15 @@ class NotApplicable(Claim):
         paths = max(int(4096 * scale), 512)
         settings = {"case": case, "harmless": self.harmless, "T": 1.0, "steps": 16, "paths": paths}
         settings["sizes"] = list(SIZES)
-        running = 65_536 if drawn and case == "exponential loss, declared" else 0
+        drawn_for = {"volatility": 0.4, "eps": 0.2, "paths": 65_536}
+        running = drawn_for if drawn and case == "exponential loss, declared" else {}
         return [Cell(self.id, {**settings, "running": running}, seed, algorithm=3, cost=0.5 if running else 0.1)]
 
     def compute(self, cell: Cell) -> Result:
         s = cell.settings
         system, error, loss = self._problem(s["case"], s["harmless"])
         grid = TimeGrid(s["T"], s["steps"])
-        arrays = {} if not s["running"] else _running_means(grid, s["running"], cell.seed)
+        arrays = {} if not s["running"] else _running_means(grid, cell.seed, **s["running"])
         try:
             problem = effect_problem(system, error, loss, 0.6, grid, s["paths"], cell.seed, extrapolate=False)
         except HypothesisFails as failure:
@@ -120,13 +121,13 @@ def refused_in(record: Record) -> Verdict | None:
     return hypothesis_fails(Record(record.key, refused))
 
 
-def _running_means(grid: TimeGrid, paths: int, seed: int) -> dict[str, Any]:
+def _running_means(grid: TimeGrid, seed: int, volatility: float, eps: float, paths: int) -> dict[str, Any]:
     """Running means of eˣ and of its Taylor polynomial for a geometric base under a multiplicative error."""
     error = RepresentationError(diffusion=lambda t, x: x)
     counts = np.unique(np.logspace(1, np.log10(paths), 60).astype(int))
     result: dict[str, Any] = {"counts": counts.astype(float)}
     for k in range(3):
-        final = simulate_coupled([perturb(Geometric(0.0, 0.4), error, 0.2)], 1.0, grid, paths, seed + k)[0].final
+        final = simulate_coupled([perturb(Geometric(0.0, volatility), error, eps)], 1.0, grid, paths, seed + k)[0].final
         for name, loss in (("eˣ", _exponential), ("polynomial", taylor)):
             means = loss(final).cumsum(0) / torch.arange(1, paths + 1)
             result[f"{name} {k}"] = means[counts - 1].numpy()

@@ -33,9 +33,7 @@ class FourthOrder(OrderClaim):
     note = "Not affected by which form of P is used: P = 0 and all odd coefficients vanish."
 
     def setup(self, case: str) -> Setup:
-        error = RepresentationError(
-            drift=wave if self.drift else None, diffusion=wave, correlation="independent"
-        )
+        error = RepresentationError(drift=wave if self.drift else None, diffusion=wave, correlation="independent")
         sizes = (0.0125, 0.025, 0.05)
         system = TanhNetwork(dim=4) if case == "tanh network" else DoubleWell()
         variant = "with a drift error" if self.drift else ""

@@ -116,9 +116,7 @@ class HandWritten(Claim):
 
     def judge(self, case: str, records: Sequence[Record]) -> Verdict:
         record = only(records)
-        parts = {
-            f"{name} by hand and by differentiation": _exact(gap) for name, gap in record.values["gaps"].items()
-        }
+        parts = {f"{name} by hand and by differentiation": _exact(gap) for name, gap in record.values["gaps"].items()}
         parts["order"] = remainders_of(record).path_order(self.form)
         return flagged(all_of(parts), record)
 

@@ -16,13 +16,12 @@ from sdewm.drifts import Geometric
 from sdewm.estimate import Estimate, Moments
 from sdewm.hypothesis import declare
 from sdewm.run import Record
-from sdewm.stats import negligible
-from sdewm.theory.weak import TERMS
+from sdewm.theory.weak import TERMS, agreement
 from sdewm.verdict import Outcome, Verdict
 
 from ..kit import bend, flagged, only, wave
 
-RATE, VOLATILITY, T = -0.3, 0.45, 1.0
+RATE, VOLATILITY, T = -0.3, 0.45, 0.5
 RHO = torch.tensor([[0.9, 0.2], [-0.2, 0.8]], dtype=torch.float64)
 START = torch.tensor([1.0, 0.7], dtype=torch.float64)
 ETA = torch.tensor([0.3, -0.2], dtype=torch.float64)
@@ -83,14 +82,14 @@ class WeakIdentity(Claim):
             eps=s["eps"],
             value=None if s["nested"] else partial(value, RATE),
         )
-        (moments, _), = both.left.parts
+        ((moments, _),) = both.left.parts
         return Result({"flags": list(both.flags)}, moments.to_arrays())
 
     def judge(self, case: str, records: Sequence[Record]) -> Verdict:
         record = only(records)
         left, right = sides(record, self.left_out)
-        size = left if left.value >= 0.0 else -left
-        return flagged(negligible(left - right, size, what="left − right"), record)
+        quadrature = Moments.from_arrays(record.arrays).estimates()[1 + len(TERMS)]
+        return flagged(agreement(left, right, quadrature, 0.05, 0.999, what="left − right"), record)
 
     def control(self) -> "WeakIdentity":
         """Without the cross term."""

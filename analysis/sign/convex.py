@@ -104,9 +104,7 @@ class PositiveCases(Claim):
     )
     cases = ("R1: affine base, two dimensions", "R2: any diffusion, one dimension")
     source = "conditional Jensen inequality: given B, x^ε is a mean-preserving spread of x⁰"
-    note = (
-        "The loss is ½|x + 1|². The control's drift −x³ is not affine: from x₀ = 1 it lowers the loss for small ε."
-    )
+    note = "The loss is ½|x + 1|². The control's drift −x³ is not affine: from x₀ = 1 it lowers the loss for small ε."
     sizes = (0.1, 0.4, 1.6)
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:

@@ -121,6 +121,4 @@ def sign_change(s: Mapping[str, Any]) -> float:
     return float(-s["eps"] * second / first)
 
 
-ROW = Row(
-    PushesTheGainDown(), {"shared noise": Outcome.VIOLATED, "independent noise": Outcome.HOLDS}, repetitions=12
-)
+ROW = Row(PushesTheGainDown(), {"shared noise": Outcome.VIOLATED, "independent noise": Outcome.HOLDS}, repetitions=12)

@@ -148,6 +148,7 @@ def draw_left_out(cases: Cases) -> Drawing:
         "(b) no drift Hessian": "(b) no drift\nHessian; cubic",
         "(c) no mixed terms": "(c) no mixed terms;\ndouble well",
     }
+    settings = next(iter(cases.values()))[1][0].key["settings"]
     with style():
         figure, (ax,) = new_figure(5.4, 3.4)
         data: dict[str, dict[str, tuple[float, float, float]]] = {}
@@ -161,7 +162,7 @@ def draw_left_out(cases: Cases) -> Drawing:
             data[case] = {"measured": row(true), form: row(c)}
             if case.startswith(("(a)", "(b)")):
                 for weight, side in ((1.0, -1), ({"(a)": 2.0, "(b)": 0.0}[case[:3]], 1)):
-                    exact = _cubic(weight)
+                    exact = _cubic(weight, settings["x0"], settings["T"])
                     ends = [i + min(side, 0) * WIDTH, i + max(side, 0) * WIDTH]
                     once = "closed form" if not i and side < 0 else None
                     ax.plot(ends, [exact, exact], color="black", ls="--", lw=1.2, label=once)
@@ -171,15 +172,15 @@ def draw_left_out(cases: Cases) -> Drawing:
         ax.set_ylabel("Q + S/2")
         ax.legend(loc="lower right")
     caption = (
-        "(a), (b): dx = −x³ dt + ε dW from x₀ = 1 to t = 1, loss ½(x + 1)²; (c): double well with shared noise, loss "
-        "x⁴/4 − 0.3x. Measured: the form plus what its remainder, extrapolated to ε = 0, says is missing. Error bars: "
-        "95 % intervals; dashed: exact in continuous time, from which 32 steps are a little off. Leaving a term out "
-        "changes the size and even the sign."
+        f"(a), (b): dx = −x³ dt + ε dW from x₀ = {settings['x0']:g} to t = {settings['T']:g}, loss ½(x + 1)²; (c): "
+        "double well with shared noise, loss x⁴/4 − 0.3x. Measured: the form plus what its remainder, extrapolated to "
+        "ε = 0, says is missing. Error bars: 95 % intervals; dashed: exact in continuous time, from which "
+        f"{settings['steps']} steps are a little off. Leaving a term out changes the size and even the sign."
     )
     return Drawing(figure, caption, data)
 
 
-def _cubic(weight: float, x0: float = 1.0, target: float = -1.0, t: float = 1.0) -> float:
+def _cubic(weight: float, x0: float, t: float, target: float = -1.0) -> float:
     """Q + S/2 of the cubic counterexample with `weight` times its Hessian term, from its moment equations."""
 
     def equations(_: float, y: Sequence[float]) -> list[float]:

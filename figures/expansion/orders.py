@@ -99,8 +99,10 @@ def draw_no_second_correction(cases: Cases) -> Drawing:
         ax.set_ylabel("mean remainder / ε²")
         ax.set_title("Independent noise: the Hessian of ḡ needs its Itô correction")
         ax.legend(loc="center left", fontsize=7.5)
+    s = records[0].key["settings"]
     caption = (
-        "dx = √(1+x²) dB + ε dW from x₀ = 1 to t = 1, loss x: the effect is zero at every ε. Points: mean remainder "
+        f"dx = √(1+x²) dB + ε dW from x₀ = {s['x0']:g} to t = {s['T']:g}, loss x: the effect is zero at every ε. "
+        "Points: mean remainder "
         "over ε² with 95 % intervals; bands: its limit at ε = 0, the coefficient that the form misses. The form "
         "without −G ½D²ḡ[y₁, y₁] (as reconstructed) claims an effect that is not there."
     )

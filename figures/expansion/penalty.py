@@ -36,7 +36,8 @@ def draw_penalty(cases: Cases) -> Drawing:
         key = "\n".join(f"{i + 1}  {name}" for i, name in enumerate(ordered))
         ax.text(1.02, 1.0, key, transform=ax.transAxes, fontsize=7, va="top", color=GREY)
     caption = (
-        "Twelve systems, σ̄ = ½ + ⅖ sin 2x with independent noise, loss ½|x − x⁰_t|², t = 1. Filled: the effect "
+        f"{len(points)} systems, σ̄ = ½ + ⅖ sin 2x with independent noise, loss ½|x − x⁰_t|², "
+        f"t = {records[0].key['settings']['T']:g}. Filled: the effect "
         "against the penalty on the Jacobian Φ of the rollout, weighted by the error; open: against the error's size "
         "alone. Error bars: 95 % intervals."
     )

@@ -25,10 +25,11 @@ def draw_running_mean(cases: Cases) -> Drawing:
         ax.set_ylabel("running mean of the loss")
         ax.set_title("Sample means seem to converge where there is no mean")
         ax.legend(loc="upper left")
+    s = record.key["settings"]["running"]
     refused = "; ".join(f"{case}: {line['verdict']['reason'].split(';')[0]}" for case, (line, _) in cases.items())
     caption = (
-        "Running means, three runs each, for dx = 0.4 x dB with the multiplicative error ε x dB, ε = 0.2: x is "
-        "lognormal, so that E exp(x) = ∞, and every jump is one single path. Refused before anything is simulated: "
+        f"Running means, three runs each, for dx = {s['volatility']:g} x dB with the error ε x dB, ε = {s['eps']:g}: x "
+        "is lognormal, so that E exp(x) = ∞, and every jump is one single path. Refused before anything is simulated: "
         f"{refused}."
     )
     return Drawing(figure, caption, data)

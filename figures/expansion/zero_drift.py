@@ -14,7 +14,7 @@ def draw_zero_drift(cases: Cases) -> Drawing:
         data: dict[str, list[tuple[float, float, float, float]]] = {}
         sizes = np.array(next(iter(cases.values()))[1][0].key["settings"]["sizes"])
         for i, (case, (_, records)) in enumerate(cases.items()):
-            _, *effects = moments_of(records).estimates()
+            _, *effects, _ = moments_of(records).estimates()
             rows = [(float(eps), e.value, *e.interval(LEVEL)) for eps, e in zip(sizes, effects, strict=True)]
             data[case] = rows
             values = np.array(rows)

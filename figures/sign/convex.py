@@ -57,8 +57,8 @@ def draw_positive_cases(cases: Cases) -> Drawing:
         ax.set_title("Affine drift, independent noise: R is positive")
         ax.legend(loc="upper left")
     caption = (
-        "Effect of a zero-drift error with independent noise on the convex loss ½|x + 1|², up to ε = 1.6, where no "
-        "expansion is meant. Bars: 95 % intervals."
+        "Effect of a zero-drift error with independent noise on the convex loss ½|x + 1|², up to "
+        f"ε = {sizes[-1]:g}, where no expansion is meant. Bars: 95 % intervals."
     )
     return Drawing(figure, caption, data)
 

@@ -59,9 +59,11 @@ class ErrorCovariance:
         if not isinstance(self.error, RepresentationError):
             raise InvalidArgument(f"error must be a RepresentationError, got {type(self.error).__name__}.")
         if self.error.diffusion is None or not self.error.zero_drift or not self.error.independent:
+            parts = [name for name in ("drift", "diffusion", "initial") if getattr(self.error, name) is not None]
             raise Refused(
-                "the covariance given the base's noise is that of an error which has a diffusion, no drift, no initial "
-                f"part and correlation='independent'; got correlation {self.error.correlation!r}."
+                "error must have a diffusion, no drift, no initial part and correlation='independent', so that its "
+                f"covariance given the base's noise exists; got {' and '.join(parts) or 'no part'}, correlation "
+                f"{self.error.correlation!r}."
             )
 
 

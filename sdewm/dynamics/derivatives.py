@@ -65,12 +65,14 @@ def check_derivative(label: str, function: Function, x: Tensor, by_hand: Derivat
             hand-written derivative is wrong.
     """
     digits = float(torch.finfo(x.dtype).eps)
-    v = torch.cos(torch.arange(x.numel(), dtype=x.dtype).reshape(x.shape))
-    for point in (x, x + 0.013 * (1.0 + x.abs()) * v):
+    wave = torch.cos(torch.arange(x.numel(), dtype=x.dtype).reshape(x.shape))
+    for point in (x, x + 0.013 * (1.0 + x.abs()) * wave):
+        # Each coordinate moves by a part of its own size: what is a step for one would be many periods of another.
+        v = (1.0 + point.abs()) * wave
         used = (directional(function, point, v) if by_hand is None else by_hand(point, v)).detach()
         # A steep function needs the shorter step; the longer one sees a small derivative better.
         for fraction in (1.0, 0.1):
-            step = fraction * digits ** (1 / 3) * (1.0 + float(x.abs().max()))
+            step = fraction * digits ** (1 / 3)
             ahead, behind = function(point + step * v).detach(), function(point - step * v).detach()
             measured = (ahead - behind) / (2.0 * step)
             if used.shape != measured.shape:
@@ -82,8 +84,9 @@ def check_derivative(label: str, function: Function, x: Tensor, by_hand: Derivat
             if not gap > 0.05 * size + rounding:
                 return
     raise Refused(
-        f"the derivative of {label} is not that of its values: it is off by {gap:.3g} along a direction of size one; "
-        f"leave out no_grad, detach and straight-through tricks inside it, or mend its hand-written derivative."
+        f"the derivative of {label} is not that of its values: it is off by {gap:.3g} of {size:.3g} where "
+        f"each coordinate moves by its own size; leave out no_grad, detach and straight-through tricks inside it, or "
+        f"mend its hand-written derivative."
     )
 
 

@@ -263,7 +263,9 @@ def simulate_coupled(
         save: "final", "all", or grid times.
         actions: (steps, action_dim) or (steps, paths, action_dim), held over each step.
         dtype: dtype of the states; by default that of x0 or of the first system.
-        executor: where to run the blocks; the result is the same to the bit on one kind of machine.
+        executor: where to run the blocks: threads, spawned processes (systems and functions at module level; see
+            `sdewm.run.workers`), or another `concurrent.futures.Executor`; the result is the same to the bit on one
+            kind of machine.
 
     Returns:
         A `CoupledRun` with trajectories, states (saved, paths, dim), or with moments.
@@ -302,7 +304,20 @@ def reduce_blocks(ensemble: Ensemble, observe: Observe, executor: Executor | Non
 
 
 def map_blocks(work: Callable[[int], Any], blocks: range, executor: Executor | None) -> Iterator[Any]:
-    """work(block) for every block, in order, here or on an executor."""
+    """work(block) for every block, in order, here or on an executor.
+
+    Raises:
+        InvalidArgument: the executor is none.
+    """
+    if executor is not None and not isinstance(executor, Executor):
+        raise InvalidArgument(f"executor must be a concurrent.futures.Executor or None, got {executor!r}.")
+    # The name of the context is not public; an executor without it starts no processes of its own.
+    context = getattr(executor, "_mp_context", None)
+    if context is not None and context.get_start_method() == "fork":
+        raise InvalidArgument(
+            "executor forks its processes, and a fork of a process in which torch has started threads may hang; use "
+            "ProcessPoolExecutor(mp_context=multiprocessing.get_context('spawn')), or sdewm.run.workers."
+        )
     return map(work, blocks) if executor is None else executor.map(work, blocks)
 
 

@@ -3,6 +3,7 @@
 import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, final
 
 import torch
@@ -115,21 +116,19 @@ class RepresentationError:
 
         For independent noise −W has the law of W, so that the mean over both is an estimate with less variance.
         """
-        return replace(
-            self, diffusion=_times(self.diffusion, -1.0), diffusion_jvp=_times(self.diffusion_jvp, -1.0)
-        )
+        return replace(self, diffusion=_times(self.diffusion, -1.0), diffusion_jvp=_times(self.diffusion_jvp, -1.0))
 
 
 def _times(function: Any, factor: float) -> Any:
     """factor · function, with the function's declared facts."""
     if function is None:
         return None
-    facts = facts_of(function)
-
-    def scaled(*args: Any) -> Any:
-        return factor * function(*args)
-
+    facts, scaled = facts_of(function), partial(_scaled, function, factor)
     return scaled if facts is None else Declared(scaled, facts)
+
+
+def _scaled(function: Any, factor: float, *args: Any) -> Any:
+    return factor * function(*args)
 
 
 def smallest_eps(dtype: torch.dtype) -> float:

@@ -125,7 +125,7 @@ class PerturbedSDE(LatentSDE):
 
     def __init__(self, base: Any, error: RepresentationError, eps: float, x0: Tensor | None = None) -> None:
         super().__init__()
-        if getattr(base, "sde_type", "ito") != "ito":
+        if getattr(base, "sde_type", "ito") == "stratonovich":
             raise Refused(
                 f"{type(base).__name__} is Stratonovich: whether the error is to be read in the Itô or the "
                 f"Stratonovich sense is not determined; write the base in Itô form."

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
-from ..exceptions import InvalidArgument
+from ..exceptions import InvalidArgument, Refused
 from .derivatives import check_derivative, curve_derivatives
 from .member import Member, State
 from .perturbed import PerturbedSDE
@@ -74,6 +74,8 @@ class Sensitivity:
         object.__setattr__(self, "_module", module)
 
 
+Parameters = Mapping[str, Tensor]
+
 _EXCHANGE = threading.RLock()
 
 
@@ -95,25 +97,47 @@ def sensitivity_member(member: Sensitivity, inner: Member, probe: Tensor, a: Ten
     fixed = {name: member._module.get_parameter(name).detach() for name in member.direction}
     along = {name: torch.as_tensor(v, dtype=fixed[name].dtype) for name, v in member.direction.items()}
 
-    def step(s: Tensor, n: int, state: State, noise: tuple[Tensor, ...], a: Tensor | None) -> Tensor:
-        x, slope = state
-        parameters = {f"module.{name}": fixed[name] + s.to(fixed[name].dtype) * along[name] for name in fixed}
+    def step(parameters: Parameters, n: int, x: Tensor, noise: tuple[Tensor, ...], a: Tensor | None) -> Tensor:
+        exchanged = {f"module.{name}": value for name, value in parameters.items()}
         # The exchange is made in the module itself, which other threads use as well.
         with _EXCHANGE:
-            result: State = torch.func.functional_call(call, parameters, (n, (x + s * slope,), noise, a))
+            result: State = torch.func.functional_call(call, exchanged, (n, (x,), noise, a))
         return result[0]
 
+    def moved(s: Tensor) -> Parameters:
+        return {name: fixed[name] + s.to(fixed[name].dtype) * along[name] for name in fixed}
+
     def advance(n: int, state: State, noise: tuple[Tensor, ...], a: Tensor | None) -> State:
-        value, first, _ = curve_derivatives(lambda s: step(s, n, state, noise, a), state[0], order=1)
+        x, slope = state
+        value, first, _ = curve_derivatives(lambda s: step(moved(s), n, x + s * slope, noise, a), x, order=1)
         return value, first
 
     # In the first step, with all normals one: a parameter that is detached inside would silently count for nothing.
     ones = tuple(probe.new_ones(len(probe), width) for _, width in inner.noise)
-    begin = (inner.start(probe, 0)[0], torch.zeros_like(probe))
-    check_derivative("a step by the parameters", lambda s: step(s[0, 0], 0, begin, ones, a), probe.new_zeros(1, 1))
+    (begin,) = inner.start(probe, 0)
+    for name in fixed:
+        _check_connected(name, fixed[name], lambda value, name=name: step({name: value}, 0, begin, ones, a))  # type: ignore[misc]
+    check_derivative(
+        "a step by the parameters", lambda s: step(moved(s[0, 0]), 0, begin, ones, a), probe.new_zeros(1, 1)
+    )
 
     def start(x: Tensor, first: int) -> State:
         (begin,) = inner.start(x, first)
         return begin, torch.zeros_like(begin)
 
     return Member(inner.noise, start, advance, lambda state: Sensitive(*state))
+
+
+def _check_connected(name: str, value: Tensor, step: Callable[[Tensor], Tensor]) -> None:
+    """A parameter on which a step depends must be seen to: a finite difference of one step may be too small to tell."""
+    with torch.enable_grad():
+        leaf = value.clone().requires_grad_()
+        result = step(leaf)
+        if result.requires_grad and torch.autograd.grad(result.sum(), leaf, allow_unused=True)[0] is not None:
+            return
+    for factor in (1.01, 2.0):
+        if not torch.equal(step(value), step(factor * value + (factor - 1.0))):
+            raise Refused(
+                f"a step depends on the parameter {name!r}, but is not differentiable in it; leave out no_grad, detach "
+                f"and item() on the way."
+            )

@@ -28,9 +28,17 @@ def start_states(x0: Start, system: Any, paths: int | None, dtype: torch.dtype |
     Raises:
         InvalidArgument: the shape, the values or the number of paths do not fit.
     """
+    if not isinstance(system, (type, *MAPS)) and hasattr(system, "f") != hasattr(system, "g"):
+        there, missing = ("f", "g") if hasattr(system, "f") else ("g", "f")
+        if not hasattr(system, "f_and_g"):
+            raise InvalidArgument(
+                f"system must be an SDE with f and g, but {type(system).__name__} has {there} and no {missing}."
+            )
     if isinstance(system, type) or not (isinstance(system, MAPS) or _has_fields(system)):
         what = f"the class {system.__name__}; make an instance of it" if isinstance(system, type) else repr(system)[:80]
         raise InvalidArgument(f"system must be an SDE with f and g, or a StepMap, got {what}.")
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and (dtype.is_floating_point or dtype.is_complex)):
+        raise InvalidArgument(f"dtype must be a floating torch dtype such as torch.float64, got {dtype!r}.")
     if isinstance(x0, complex) or (isinstance(x0, Tensor) and x0.is_complex()) or (dtype and dtype.is_complex):
         raise InvalidArgument("x0 and dtype must be real, got complex ones; split real and imaginary parts.")
     if dtype is None:

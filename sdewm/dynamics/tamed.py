@@ -6,8 +6,9 @@ from typing import Any, cast, final
 import torch
 from torch import Tensor
 
-from ..exceptions import InvalidArgument
+from ..exceptions import InvalidArgument, Refused
 from ..grid import TimeGrid
+from .step_map import StepMap
 from .system import CheckedSystem, DifferentiableSDE, LatentSDE, check_system, probe_of
 
 
@@ -47,6 +48,10 @@ def tame(system: Any, grid: TimeGrid, *, x0: Tensor | None = None) -> LatentSDE:
     """
     if not isinstance(grid, TimeGrid):
         raise InvalidArgument(f"grid must be a TimeGrid, got {type(grid).__name__}.")
+    if isinstance(system, StepMap):
+        raise Refused("system is a StepMap, a step already: taming is a way to discretise a differential equation.")
+    if not (hasattr(system, "f") or hasattr(system, "f_and_g")):
+        raise InvalidArgument(f"system must be an SDE with f and g, got {system!r}.")
     x0 = probe_of(system, x0)
     action_dim = int(getattr(system, "action_dim", 0))
     a = torch.zeros(len(x0), action_dim, dtype=x0.dtype) if action_dim else None
@@ -149,7 +154,7 @@ class _TamedByHand(DifferentiableSDE):
         return self.source.g_second(t, x, *rest)
 
     def _slope(self, s: Tensor, f: Tensor, df: Tensor) -> Tensor:
-        return -self._grid.h**2 * s**3 * (f * df).sum(-1, keepdim=True)
+        return -(self._grid.h**2) * s**3 * (f * df).sum(-1, keepdim=True)
 
 
 def _again(source: Any, grid: TimeGrid, dim: int, dtype: torch.dtype) -> LatentSDE:

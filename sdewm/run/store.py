@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..exceptions import InvalidArgument
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @final

@@ -7,9 +7,7 @@ from ..verdict import Verdict
 from .decide import NEGLIGIBLE, decide, doubt_of
 
 
-def equivalence(
-    estimate: Estimate, tolerance: float, level: float = 0.999, *, what: str = "the difference"
-) -> Verdict:
+def equivalence(estimate: Estimate, tolerance: float, level: float = 0.999, *, what: str = "the difference") -> Verdict:
     """Judge |θ| <= tolerance: holds if the interval of θ lies inside ±tolerance, violated if it lies outside.
 
     Both wrong answers have at most the probability 1 − level, asymptotically in the number of paths.

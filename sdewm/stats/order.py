@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 
 # A mean that is closer to zero than this many standard errors has no logarithm worth a slope.
 CLEAR = 4.0
+# T1 takes a coefficient for nothing that is below this part of its scale.
+TOLERATED = 0.05
 # Raw and extrapolated slopes may differ by this much before the sizes are too large for their order to show.
 CURVED = 0.1
 
@@ -75,18 +77,18 @@ def richardson_weights(sizes: Sequence[float]) -> Array:
 def negligible(
     coefficient: Estimate,
     scale: Estimate,
-    fraction: float = 0.05,
+    fraction: float = TOLERATED,
     level: float = 0.999,
     *,
     root: bool = False,
-    floor: float = 0.0,
+    floor: float | Estimate = 0.0,
     what: str = "the missing coefficient",
 ) -> Verdict:
     """T1: judge |m| <= fraction · s for a coefficient m and a scale s of the same run, such as E |c_i|.
 
     The one-sided statements m <= fraction · s and −m <= fraction · s are linear in the means, so that the sampling
     error of the scale is counted, with its covariance. Holds if both are certain, violated if one is refuted. Where the
-    scale is a root, s = √E p², the two quantities get an interval each and half of the error probability.
+    scale is a root, s = √E p², each quantity gets an interval of its own and an equal share of the error probability.
 
     Args:
         coefficient: estimate of m.
@@ -97,7 +99,7 @@ def negligible(
             than the interval is wide: measured on lognormal tails exp(σξ), σ = 2 and 2.5, n = 1000, at a truth beside
             the border, at most 5 of 400 verdicts are wrong where bare intervals give up to 50.
         root: whether `scale` estimates s².
-        floor: what rounding alone may amount to.
+        floor: what is tolerated besides: a number, such as rounding may amount to, or an estimate of the same run.
         what: name of m in the reason.
 
     Raises:
@@ -109,18 +111,21 @@ def negligible(
         >>> negligible(m, s).outcome.value
         'holds'
     """
-    if not positive("fraction", fraction) < 1.0 or not real("floor", floor) >= 0.0:
+    besides = floor if isinstance(floor, Estimate) else Estimate(real("floor", floor), ())
+    if not positive("fraction", fraction) < 1.0 or not besides.value >= 0.0:
         raise InvalidArgument(f"fraction must lie in (0, 1) and floor be >= 0, got {fraction!r} and {floor!r}.")
     low, high = coefficient.interval(check_level(level))
     if root:
-        half = 0.5 + level / 2.0
-        low, high = coefficient.interval(half)
-        s_low, s_high = (math.sqrt(max(s, 0.0)) for s in scale.interval(half))
-        tolerance = fraction * math.sqrt(max(scale.value, 0.0)) + floor
-        inside = fraction * s_low + floor - max(-low, high)
-        outside = max(low, -high) - fraction * s_high - floor
+        # Each of two or three intervals has an equal share of the error probability.
+        share = 1.0 - (1.0 - level) / (2.0 + bool(besides.parts))
+        low, high = coefficient.interval(share)
+        s_low, s_high = (math.sqrt(max(s, 0.0)) for s in scale.interval(share))
+        least, most = (max(f, 0.0) for f in besides.interval(share))
+        tolerance = fraction * math.sqrt(max(scale.value, 0.0)) + besides.value
+        inside = fraction * s_low + least - max(-low, high)
+        outside = max(low, -high) - fraction * s_high - most
     else:
-        border = fraction * scale + floor
+        border = fraction * scale + besides
         sides = [(sign * coefficient - border).interval(level) for sign in (1.0, -1.0)]
         tolerance = border.value
         inside, outside = -max(up for _, up in sides), max(down for down, _ in sides)

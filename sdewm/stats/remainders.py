@@ -8,12 +8,12 @@ from ..estimate import Estimate, Moments
 from ..validation import one_of
 from ..verdict import Outcome, Verdict
 from .decide import decide
-from .order import CURVED, curvature, negligible, order_at_least
+from .order import CURVED, TOLERATED, curvature, negligible, order_at_least
 from .ratio import all_of
 
 # Rounding of a difference of two losses, in units of the dtype's precision and of the loss.
 _ROUNDING = 50.0
-COLUMNS = ("missing 1", "missing 2", "p", "c", "|c|", "p²")
+COLUMNS = ("missing 1", "missing 2", "truncation 1", "truncation 2", "p", "c", "|c|", "p²")
 
 
 @final
@@ -29,8 +29,8 @@ class Remainders:
         forms: names of the forms of the coefficients whose remainders were taken.
         digits: relative rounding of the states' dtype.
         moments: for each form r/ε² and (r/ε²)² at each size, the coefficients of ε¹ and ε² that are missing
-            (extrapolated to ε = 0 path by path), p, c, |c| and p²; and at last (|ℓ| + |∇ℓ·x|)² at x⁰, by
-            which rounding is judged.
+            (extrapolated to ε = 0 path by path), by how much these change when the largest size is left out, p, c, |c|
+            and p²; and at last (|ℓ| + |∇ℓ·x|)² at x⁰ and at the largest size, by which rounding is judged.
     """
 
     sizes: tuple[float, ...]
@@ -59,7 +59,7 @@ class Remainders:
         return [eps**4 * self._estimate(form, k + j) for j, eps in enumerate(self.sizes)]
 
     def column(self, form: str, name: str) -> Estimate:
-        """One of "missing 1", "missing 2", "p", "c", "|c|", "p²" of a form."""
+        """One of the `COLUMNS` of a form."""
         return self._estimate(form, 2 * len(self.sizes) + COLUMNS.index(one_of("name", name, COLUMNS)))
 
     @property
@@ -68,25 +68,27 @@ class Remainders:
         return _ROUNDING * self.digits * float(self.moments.mean[-1] ** 0.5 + 1e-30)
 
     def first(self, form: str, level: float = 0.999) -> Verdict:
-        """T1 at ε¹: the missing coefficient is within 5 % of √E p²."""
-        return negligible(
-            self.column(form, "missing 1"),
-            self.column(form, "p²"),
-            level=level,
-            root=True,
-            floor=self.rounding / self.sizes[0],
-            what="the missing coefficient of ε",
-        )
+        """T1 at ε¹: the missing coefficient is within 5 % of √E p² + ε₁ E |c|, which is the larger at interpolation."""
+        besides = TOLERATED * self.sizes[0] * self.column(form, "|c|") + self.rounding / self.sizes[0]
+        missing, scale = self.column(form, "missing 1"), self.column(form, "p²")
+        what = "the missing coefficient of ε"
+        found = negligible(missing, scale, level=level, root=True, floor=besides, what=what)
+        return self._but_for_truncation(found, form, 1)
 
     def second(self, form: str, level: float = 0.999) -> Verdict:
         """T1 at ε²: the missing coefficient is within 5 % of E |c|."""
-        return negligible(
-            self.column(form, "missing 2"),
-            self.column(form, "|c|"),
-            level=level,
-            floor=self.rounding / self.sizes[0] ** 2,
-            what="the missing coefficient of ε²",
-        )
+        missing, scale = self.column(form, "missing 2"), self.column(form, "|c|")
+        what = "the missing coefficient of ε²"
+        found = negligible(missing, scale, level=level, floor=self.rounding / self.sizes[0] ** 2, what=what)
+        return self._but_for_truncation(found, form, 2)
+
+    def _but_for_truncation(self, found: Verdict, form: str, order: int) -> Verdict:
+        """What an extrapolation leaves of higher orders is no missing coefficient, and no interval covers it."""
+        left = abs(self.column(form, f"truncation {order}").value)
+        if found.outcome is not Outcome.VIOLATED or (found.margin or 0.0) > left:
+            return found
+        reason = f"{found.reason}; the extrapolation to ε = 0 may be off by {left:.2g}, smaller sizes would decide"
+        return replace(found, outcome=Outcome.INCONCLUSIVE, margin=None, reason=reason)
 
     def mean_order(self, form: str, threshold: float = 2.5, level: float = 0.999) -> Verdict:
         """T2: the order of the mean remainder, by its slope in log ε."""
@@ -117,7 +119,7 @@ class Remainders:
         if judged["first order"].outcome is not Outcome.VIOLATED:
             # What is missing at ε makes the extrapolation at ε² meaningless.
             judged["second order"] = self.second(form, half)
-        both = all_of(judged)
+        both = self._but_for_paths(all_of(judged), judged, form, level)
         curved = self.curvature(form)
         if curved <= CURVED or both.outcome is Outcome.INCONCLUSIVE:
             return replace(both, level=level)
@@ -125,6 +127,18 @@ class Remainders:
         doubt = f"truncation dominates: {slopes}; use smaller sizes"
         interval, allowed = both.interval or (0.0, 0.0), both.allowed or (0.0, 0.0)
         return decide(both.reason, 0.0, 0.0, interval=interval, allowed=allowed, level=level, doubt=doubt)
+
+    def _but_for_paths(self, both: Verdict, judged: Mapping[str, Verdict], form: str, level: float) -> Verdict:
+        """A coefficient that is surely not zero is no right one, where the order of the paths says so as well."""
+        if both.outcome is not Outcome.HOLDS:
+            return both
+        for order, found in enumerate(judged.values(), start=1):
+            low, high = found.interval or (0.0, 0.0)
+            left = self.rounding / self.sizes[0] ** order + abs(self.column(form, f"truncation {order}").value)
+            if max(low, -high) > left and self.path_order(form, level=level).outcome is Outcome.VIOLATED:
+                doubt = "less is missing than counts, but it is not zero, and the order of the paths says so"
+                return replace(both, outcome=Outcome.INCONCLUSIVE, margin=None, reason=f"{found.reason}; {doubt}")
+        return both
 
     def to_values(self) -> dict[str, Any]:
         """What is not an array, as plain values for a file; the arrays are those of the moments."""

@@ -3,9 +3,10 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +23,7 @@ from ..estimate import Moments
 from ..exceptions import InvalidArgument, NumericalFailure, Refused
 from ..grid import TimeGrid
 from ..hypothesis import Hypothesis
-from ..validation import one_of
+from ..validation import one_of, strings
 from .hypotheses import check_hypotheses, refuse, superlinear, unchecked
 
 BIASED = "the Euler scheme's bias of first order in the step is not removed"
@@ -46,8 +47,9 @@ def terms_of(form: str, without: Sequence[str] | str = ()) -> Terms:
         InvalidArgument: the form or a term is unknown.
     """
     one_of("form", form, FORMS)
-    without = (without,) if isinstance(without, str) else tuple(without)
-    Terms.without(*without)  # refuses unknown names
+    without = strings("without", without)
+    for name in without:
+        one_of("without", name, [term.name for term in fields(Terms)])
     return replace(FORMS[form], **dict.fromkeys(without, False))
 
 
@@ -75,6 +77,11 @@ class Effect:
     flags: tuple[str, ...] = ()
     hypotheses: tuple[Hypothesis, ...] = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An executor stays where it is: another process works on the blocks that it is given.
+        own = {term.name: getattr(self, term.name) for term in fields(self)}
+        return Effect, tuple({**own, "executor": None}.values())
+
     def moments(self, members: Mapping[str, Any], observe: Observe) -> Moments:
         """Moments of the observed columns, followed by their discretisation corrections if there are any."""
 
@@ -99,30 +106,48 @@ class Effect:
 
     def coefficients(self, state: Varied) -> list[Tensor]:
         """∇ℓᵀy₁, ∇ℓᵀy₂ and y₁ᵀ∇²ℓ y₁ of every path."""
-        with torch.enable_grad():
-            value = self.value(state.x.detach().requires_grad_())
-        if not value.requires_grad:
-            raise InvalidArgument(
-                "loss does not depend on the states in a way that can be differentiated; leave out detach() and "
-                "no_grad(), and use a loss with derivatives."
-            )
-        value = value.detach()
+        value = self.differentiable(state.x)
         _, p, s = curve_derivatives(lambda e: self.loss(state.x + e * state.y1), value)
         _, q, _ = curve_derivatives(lambda e: self.loss(state.x + e * state.y2), value, order=1)
         # A loss that is not finite may have finite derivatives, like the logarithm below zero: it must be noticed too.
         return [p + 0.0 * value, q, s]
 
+    def differentiable(self, x: Tensor) -> Tensor:
+        """The loss of every path, checked to have a derivative."""
+        with torch.enable_grad():
+            value = self.value(x.detach().requires_grad_())
+        if not value.requires_grad:
+            raise InvalidArgument(
+                "loss does not depend on the states in a way that can be differentiated; leave out detach() and "
+                "no_grad(), and use a loss with derivatives."
+            )
+        return value.detach()
+
     def value(self, x: Tensor) -> Tensor:
         """The loss of every path, its shape checked."""
-        value = self.loss(x)
-        if not isinstance(value, Tensor) or value.shape != x.shape[:1]:
-            got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        try:
+            value = self.loss(x)
+        except (RuntimeError, IndexError, TypeError) as error:
+            first_line = str(error).partition("\n")[0]
+            given = f"states of shape {tuple(x.shape)} and {x.dtype}"
             raise InvalidArgument(
-                f"loss must return one number a path, shape {(len(x),)} for states {tuple(x.shape)}, got {got}; "
-                f"sum over the last dimension."
+                f"loss must be a function of states alone, but failed on {given}: {first_line}"
+            ) from error
+        if not isinstance(value, Tensor) or value.shape != x.shape[:1]:
+            if isinstance(value, Tensor):
+                got, remedy = f"{tuple(value.shape)}", "sum over the last dimension"
+            else:
+                got, remedy = type(value).__name__, "compute it with torch, so that it can be differentiated"
+            raise InvalidArgument(
+                f"loss must return one number a path, a tensor {(len(x),)} for states {tuple(x.shape)}, got {got}; "
+                f"{remedy}."
             )
         if not value.is_floating_point():
             raise InvalidArgument(f"loss must return floating point numbers, got {value.dtype}.")
+        if value.dtype != x.dtype:
+            raise InvalidArgument(
+                f"loss returned {value.dtype} for states of {x.dtype}; make them equal, as by .to(x)."
+            )
         return value
 
 
@@ -147,6 +172,11 @@ def total(parts: Any) -> Moments:
     for part in parts:
         result = part if result is None else result.merge(part)
     assert result is not None
+    if not bool(np.isfinite(result.scatter).all()):
+        raise NumericalFailure(
+            "the spread of the loss or of one of its derivatives is too large for floating point numbers; take a "
+            "shorter horizon, or check that the system is not unstable."
+        )
     return result
 
 
@@ -223,11 +253,13 @@ def effect_problem(
     if is_map and scheme == "tamed":
         raise Refused("scheme='tamed' is a way to discretise a differential equation; a StepMap is a step already.")
     x, paths = start_states(x0, system, paths, dtype)
+    if extrapolate not in (None, True, False):
+        raise InvalidArgument(f"extrapolate must be True, False or None, got {extrapolate!r}.")
     factor, flags = _extrapolation(extrapolate, grid, is_map, actions)
     problem = Effect(system, error, loss, x, grid, paths, seed, actions, factor, executor)
     if not isinstance(system, CategoricalMap):
         problem.perturbed(1.0)  # refuses what cannot be measured either
-        problem.value(rows(x, 0, min(paths, 8)))
+        problem.differentiable(rows(x, 0, min(paths, 8)))
     found = check_hypotheses(system, error, loss, x, grid, paths=paths, seed=seed, actions=actions, assume=assume)
     refuse(found)
     if scheme == "tamed" or (scheme == "auto" and not is_map and superlinear(found)):

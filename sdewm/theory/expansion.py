@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple, final
 
 import torch
@@ -69,9 +70,7 @@ class Expansion:
         """
         problem = self._problem if seed is None else replace(self._problem, seed=seed)
         members = {"base": problem.system, "perturbed": problem.perturbed(eps)}
-        return problem.moments(
-            members, lambda states: [problem.value(states["perturbed"]) - problem.value(states["base"])]
-        ).estimates()[0]
+        return problem.moments(members, partial(_effect, problem)).estimates()[0]
 
     def compare(self, eps: float) -> Comparison:
         """Measured and predicted R(ε) on the same paths; their difference is the remainder, with a small interval.
@@ -87,14 +86,25 @@ class Expansion:
                 f"eps**3; use a larger eps{'' if problem.x0.dtype == torch.float64 else ' or float64'}."
             )
         members = {"varied": problem.variations(self._terms), "perturbed": problem.perturbed(eps)}
-
-        def observe(states: Mapping[str, Any]) -> list[Tensor]:
-            effect = problem.value(states["perturbed"]) - problem.value(states["varied"].x)
-            p, q, s = problem.coefficients(states["varied"])
-            return [effect, eps * p + eps**2 * (q + 0.5 * s)]
-
-        measured, predicted, *_ = problem.moments(members, observe).estimates()
+        measured, predicted, *_ = problem.moments(members, partial(_compared, problem, eps)).estimates()
         return Comparison(measured, predicted, measured - predicted)
+
+
+# What is observed, at module level: so it travels to other processes.
+
+
+def _effect(problem: Effect, states: Mapping[str, Any]) -> list[Tensor]:
+    return [problem.value(states["perturbed"]) - problem.value(states["base"])]
+
+
+def _compared(problem: Effect, eps: float, states: Mapping[str, Any]) -> list[Tensor]:
+    effect = problem.value(states["perturbed"]) - problem.value(states["varied"].x)
+    p, q, s = problem.coefficients(states["varied"])
+    return [effect, eps * p + eps**2 * (q + 0.5 * s)]
+
+
+def _coefficients(problem: Effect, states: Mapping[str, Any]) -> list[Tensor]:
+    return problem.coefficients(states["varied"])
 
 
 def expand(
@@ -141,7 +151,8 @@ def expand(
             drifts that are declared or seen to grow faster than linearly, and says so in `flags`.
         assume: names of hypotheses that the caller takes on, such as "loss growth"; all are in `hypotheses` of the
             result.
-        executor: where to run the blocks of paths.
+        executor: where to run the blocks of paths: threads, spawned processes (then system, error and loss must be at
+            module level; see `sdewm.run.workers`), or another `concurrent.futures.Executor`.
 
     Returns:
         An `Expansion`.
@@ -187,8 +198,6 @@ def expand(
         assume=assume,
         executor=executor,
     )
-    moments = problem.moments(
-        {"varied": problem.variations(terms)}, lambda states: problem.coefficients(states["varied"])
-    )
+    moments = problem.moments({"varied": problem.variations(terms)}, partial(_coefficients, problem))
     p, q, s, *corrections = moments.estimates()
     return Expansion(p, q, s, form, tuple(corrections), problem.flags, problem.hypotheses, problem, terms)

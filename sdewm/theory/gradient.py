@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from ..dynamics.start import Start, rows
 from ..estimate import Estimate
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
-from .effect import Loss, effect_problem, sides_of
+from .effect import Effect, Loss, effect_problem, sides_of
 
 Direction = Mapping[str, Tensor | float]
 
@@ -84,6 +85,11 @@ def effect_gradient(
         directions |= {
             name: {name: torch.ones_like(p)} for name, p in system.named_parameters() if p.ndim and p.numel() == 1
         }
+    if not isinstance(directions, Mapping) or not all(isinstance(d, Mapping) for d in directions.values()):
+        raise InvalidArgument(
+            f"directions must map names to directions, each from a parameter's name to a tensor of its shape, got "
+            f"{directions!r}."
+        )
     if not directions:
         raise InvalidArgument(
             f"directions is needed: no parameter of {type(system).__name__} is a single number; pass "
@@ -115,16 +121,20 @@ def effect_gradient(
         for side, moved in errors.items():
             members[f"{side}{name}"] = Sensitivity(perturb(problem.system, moved, eps, x0=probe), along)
 
+    observe = partial(_slopes, problem, tuple(errors), tuple(directions))
+    return dict(zip(directions, problem.moments(members, observe).estimates(), strict=False))
+
+
+def _slopes(problem: Effect, sides: Sequence[str], names: Sequence[str], states: Mapping[str, Any]) -> list[Tensor]:
+    """dR/ds of every path, for each direction."""
+
     def slope(state: Sensitive) -> Tensor:
         value = problem.value(state.x).detach()
         along = curve_derivatives(lambda s: problem.loss(state.x + s * state.slope), value, order=1)[1]
         # A loss that is not finite may have finite derivatives: it must be noticed too.
         return along + 0.0 * value
 
-    def observe(states: Mapping[str, Any]) -> list[Tensor]:
-        return [
-            sum(slope(states[f"{side}{name}"]) for side in errors) / len(errors) - slope(states[f"base {name}"])
-            for name in directions
-        ]
+    def mean(name: str) -> Tensor:
+        return torch.stack([slope(states[f"{side}{name}"]) for side in sides]).mean(0)
 
-    return dict(zip(directions, problem.moments(members, observe).estimates(), strict=False))
+    return [mean(name) - slope(states[f"base {name}"]) for name in names]

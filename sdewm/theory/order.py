@@ -34,7 +34,8 @@ class OrderTest:
     """What an order test has found.
 
     Attributes:
-        verdict: T1, which decides: whether the coefficients of ε and ε² are right, to 5 % of their path-wise size.
+        verdict: T1, which decides: whether the coefficients of ε and ε² are right, to 5 % of their path-wise size. What
+            is missing but smaller is inconclusive, if it is surely not zero and T3 is violated.
         first, second: T1 at ε and at ε² alone.
         mean_order: T2, a flag: the order of the mean remainder is above 2.5.
         path_order: T3: the order of the root mean square remainder is above 2.5.

@@ -1,6 +1,6 @@
 """A zero-drift error as a Jacobian penalty on the rollout."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -81,5 +81,8 @@ def rollout_penalty(
         executor=executor,
     )
     members = {"spread": ErrorCovariance(problem.system, problem.error)}
-    moments = problem.moments(members, lambda states: [0.5 * states["spread"].trace])
-    return moments.estimates()[0]
+    return problem.moments(members, _half_trace).estimates()[0]
+
+
+def _half_trace(states: Mapping[str, Any]) -> list[Tensor]:
+    return [0.5 * states["spread"].trace]

@@ -8,6 +8,7 @@ from typing import Any, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..dynamics.brownian import BLOCK, generator
@@ -24,16 +25,18 @@ from ..exceptions import InvalidArgument, Refused
 from ..grid import TimeGrid
 from ..hypothesis import Hypothesis
 from ..stats.order import negligible
-from ..validation import integer, one_of
-from ..verdict import Verdict
+from ..validation import integer, one_of, real
+from ..verdict import Outcome, Verdict
 from .effect import Effect, Loss, effect_problem, finite_moments, total
 
 Value = Callable[[float, Tensor], Tensor]
 
 TERMS = ("start", "drift", "cross", "square")
-_COLUMNS = ("left", *TERMS)
+_COLUMNS = ("left", *TERMS, "quadrature")
 # Nested simulation costs half a simulation an interval.
 _INTERVALS = 8
+# The quadrature in time is fine enough where the rule on half as many points differs by this part of the left side.
+_FINE = 0.01
 
 
 @final
@@ -47,6 +50,9 @@ class WeakIdentity:
         terms: "start" E u(0, x₀+εη) − E u(0, x₀); "drift" E ∫ ε σ·∇u; "cross" E ∫ ε Σ ρ_kl ḡ_kᵀ∇²u σ̄_l; "square"
             E ∫ ½ε² Σ σ̄_lᵀ∇²u σ̄_l.
         gap: left − right.
+        quadrature: by how much the right side changes where Simpson's rule leaves out every second point: more than the
+            error of the quadrature in time.
+        intervals: number of intervals of that rule.
         flags: what no interval covers.
         hypotheses: what was assumed.
     """
@@ -55,8 +61,16 @@ class WeakIdentity:
     right: Estimate
     terms: Mapping[str, Estimate]
     gap: Estimate
+    quadrature: Estimate
+    intervals: int
     flags: tuple[str, ...]
     hypotheses: tuple[Hypothesis, ...] = field(repr=False)
+
+    @property
+    def coarse(self) -> bool:
+        """Whether the quadrature in time is seen to be coarse, beyond what sampling explains."""
+        off = abs(self.quadrature.value) - 3.0 * self.quadrature.standard_error
+        return off > _FINE * abs(self.left.value)
 
     def without(self, term: str) -> Estimate:
         """The right side without one of its terms.
@@ -75,9 +89,29 @@ class WeakIdentity:
             without: name of a term that is left out of the right side.
         """
         right = self.right if without is None else self.without(without)
-        size = self.left if self.left.value >= 0.0 else -self.left
         what = "left − right" if without is None else f"left − right without its term {without!r}"
-        return negligible(self.left - right, size, tolerance, level, what=what)
+        return agreement(self.left, right, self.quadrature, tolerance, level, what=what)
+
+
+def agreement(
+    left: Estimate, right: Estimate, quadrature: Estimate, tolerance: float, level: float, *, what: str
+) -> Verdict:
+    """Whether two sides agree to within `tolerance` of the left one, if the quadrature in time cannot be the cause.
+
+    Raises:
+        InvalidArgument: the tolerance does not lie in (0, 1).
+    """
+    if not 0.0 < real("tolerance", tolerance) < 1.0:
+        raise InvalidArgument(f"tolerance must lie in (0, 1), a part of the left side, got {tolerance!r}.")
+    size = left if left.value >= 0.0 else -left
+    found = negligible(left - right, size, tolerance, level, what=what)
+    if found.margin is None or found.outcome is Outcome.INCONCLUSIVE:
+        return found
+    off = abs(quadrature.value)
+    if off < (found.margin if found.outcome is Outcome.VIOLATED else tolerance * size.value):
+        return found
+    reason = f"{found.reason}; the quadrature in time may be off by {off:.2g}, more intervals would decide"
+    return replace(found, outcome=Outcome.INCONCLUSIVE, margin=None, reason=reason)
 
 
 def weak_identity(
@@ -114,8 +148,9 @@ def weak_identity(
             its derivatives are simulated: from each visited state one path of the base runs on to the end, on noise of
             its own, with its variations in the directions of the error. The right side is linear in these derivatives,
             so that one path each is unbiased, and its spread is part of the interval.
-        intervals: number of intervals of Simpson's rule in time; by default all steps of the (coarser) grid where u is
-            given, else 8. It is lowered to a divisor of the number of steps.
+        intervals: number of intervals of Simpson's rule in time, lowered to a divisor of the number of steps; by
+            default all steps of the (coarser) grid where u is given, else 8, and twice as many as long as the rule on
+            half of its points differs by more than 1 % of the left side.
 
     Returns:
         A `WeakIdentity`.
@@ -126,7 +161,8 @@ def weak_identity(
 
     Warning:
         Not checked: that u is twice differentiable with derivatives of polynomial growth, and that `value` is u. The
-        quadrature in time is not part of the interval.
+        quadrature in time is not part of the interval; a verdict is inconclusive where it may be the cause, and `flags`
+        say where it is coarse.
 
     Source: Itô's formula for u(r, x^ε_r) and Kolmogorov's backward equation for u.
 
@@ -158,21 +194,64 @@ def weak_identity(
         executor=executor,
     )
     if value is not None:
-        start = rows(problem.x0, 0, min(problem.paths, 8))
-        try:
-            replace(problem, loss=partial(value, 0.0)).value(start)
-        except InvalidArgument as wrong:
-            raise InvalidArgument(f"value: {str(wrong).removeprefix('loss ')}") from wrong
-    coarse_steps = grid.steps // problem.extrapolate
-    wanted = coarse_steps if value is not None else _INTERVALS
-    wanted = min(wanted if intervals is None else integer("intervals", intervals, least=1), coarse_steps)
-    count = next(k for k in range(wanted, 0, -1) if coarse_steps % k == 0)
-    work = _Identity(problem, eps, value, count)
-    moments = total(map_blocks(work, work.ensembles[0].blocks, executor))
-    left, *rest = moments.estimates()[: len(_COLUMNS)]
+        _check_value(problem, value)
+    steps = grid.steps // problem.extrapolate
+    wanted = steps if value is not None else _INTERVALS
+    count = _divisor(steps, wanted if intervals is None else integer("intervals", intervals, least=1))
+    found = _measured(problem, eps, value, count)
+    while intervals is None and found.coarse and count < steps:
+        count = next(k for k in range(count + 1, steps + 1) if steps % k == 0 and k >= min(2 * count, steps))
+        found = _measured(problem, eps, value, count)
+    if found.coarse:
+        off, much = abs(found.quadrature.value), f"{count} intervals"
+        said = f"the quadrature in time, of {much}, may be off by {off:.2g}; use more intervals, or more steps"
+        found = replace(found, flags=(*found.flags, said))
+    return found
+
+
+def _check_value(problem: Effect, value: Value) -> None:
+    if not callable(value):
+        raise InvalidArgument(f"value must be a function (s, x) of a time and states, got {value!r}.")
+    try:
+        x = rows(problem.x0, 0, min(problem.paths, 8)).clone().requires_grad_()
+        with torch.enable_grad():
+            found = replace(problem, loss=partial(value, 0.0)).value(x)
+    except InvalidArgument as wrong:
+        raise InvalidArgument(f"value {str(wrong).removeprefix('loss ')}") from wrong
+    if not found.requires_grad:
+        raise InvalidArgument("value must be differentiable in the states; leave out detach() and no_grad().")
+
+
+def _divisor(steps: int, most: int) -> int:
+    """The largest even divisor of steps up to `most`, or the largest one where none is even."""
+    fitting = [k for k in range(min(most, steps), 0, -1) if steps % k == 0]
+    return next((k for k in fitting if k % 2 == 0), fitting[0])
+
+
+def _measured(problem: Effect, eps: float, value: Value | None, intervals: int) -> WeakIdentity:
+    work = _Identity(problem, eps, value, intervals)
+    moments = total(map_blocks(work, work.ensembles[0].blocks, problem.executor))
+    left, *rest, quadrature = moments.estimates()[: len(_COLUMNS)]
     terms = dict(zip(TERMS, rest, strict=True))
     right = sum(rest[1:], start=rest[0])
-    return WeakIdentity(left, right, terms, left - right, problem.flags, problem.hypotheses)
+    return WeakIdentity(left, right, terms, left - right, quadrature, intervals, problem.flags, problem.hypotheses)
+
+
+def _simpson(times: list[float]) -> NDArray[np.float64]:
+    """Weights (2, n) of Simpson's rule at these times, and of a coarser rule by which its error is judged."""
+    from scipy.integrate import simpson  # here, so that importing the package stays quick
+
+    fine = simpson(np.eye(len(times)), x=np.array(times))
+    coarse = np.zeros(len(times))
+    if len(times) == 2:
+        coarse[0] = times[1] - times[0]
+    elif len(times) % 2:
+        coarse[::2] = simpson(np.eye(len(times[::2])), x=np.array(times[::2]))
+    else:
+        gaps = np.diff(np.array(times)) / 2.0
+        coarse[:-1] += gaps
+        coarse[1:] += gaps
+    return np.stack((fine, coarse))
 
 
 @final
@@ -208,13 +287,13 @@ class _Identity:
         return (1, self.problem.extrapolate)[: len(self.ensembles)]
 
     def _columns(self, ensemble: Ensemble, block: int, coarsen: int) -> Tensor:
-        from scipy.integrate import simpson  # here, so that importing the package stays quick
-
-        weights = simpson(np.eye(self.intervals + 1), x=np.array([ensemble.grid.time(n) for n in ensemble.saved]))
+        weights, coarse = _simpson([ensemble.grid.time(n) for n in ensemble.saved])
         integrals: list[Tensor] = []
-        for n, weight, states in zip(ensemble.saved, weights, ensemble.run(block), strict=True):
+        for n, weight, other, states in zip(ensemble.saved, weights, coarse, ensemble.run(block), strict=True):
             derivatives = self._derivatives(ensemble, block, coarsen, n, states["perturbed"])
-            parts = [float(weight) * part for part in self._integrand(ensemble.grid.time(n), states, derivatives)]
+            integrand = self._integrand(ensemble.grid.time(n), states, derivatives)
+            parts = [float(weight) * part for part in integrand]
+            parts.append(float(weight - other) * torch.stack(integrand).sum(0))
             integrals = parts if not integrals else [a + b for a, b in zip(integrals, parts, strict=True)]
         base = self.problem.value(states["base"])
         left = self.problem.value(states["perturbed"]) - base
@@ -330,5 +409,3 @@ class _Later(LatentSDE):
 
     def g(self, t: Tensor, x: Tensor) -> Tensor:
         return self._checked.diffusion(t + self._start, x, None)
-
-

@@ -103,9 +103,7 @@ def euler(sde: Sde, y: Tensor, table: Tensor, h: float) -> Tensor:
     return y
 
 
-def solve(
-    sde: Sde, y0: Tensor, end: float, dt: float, bm: BaseBrownian | None = None, method: str = "euler"
-) -> Tensor:
+def solve(sde: Sde, y0: Tensor, end: float, dt: float, bm: BaseBrownian | None = None, method: str = "euler") -> Tensor:
     """The state at the end of [0, end]."""
     ts = torch.tensor([0.0, end], dtype=y0.dtype)
     ys: Tensor = torchsde.sdeint(sde, y0, ts, bm=bm, dt=dt, method=method)

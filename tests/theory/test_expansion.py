@@ -674,10 +674,10 @@ def attempt(**changes: Any) -> Expansion:
     ("changes", "message"),
     [
         ({"form": "strato"}, "form must be one of 'ito', 'uncorrected', .* got 'strato'"),
-        ({"without": ["hessian"]}, "term must be one of .* got 'hessian'"),
-        ({"without": "hessian"}, "term must be one of .* got 'hessian'"),
+        ({"without": ["hessian"]}, "without must be one of .* got 'hessian'"),
+        ({"without": "hessian"}, "without must be one of .* got 'hessian'"),
         ({"loss": 3.0}, "loss must be a function of the states"),
-        ({"loss": lambda x: x**2}, r"loss must return one number a path, shape \(8,\).* got \(8, 1\)"),
+        ({"loss": lambda x: x**2}, r"loss must return one number a path, a tensor \(8,\).* got \(8, 1\)"),
         ({"loss": lambda x: (x**2).sum()}, r"got \(\); sum over the last dimension"),
         ({"loss": lambda x: 1.0}, "got float"),
         ({"loss": lambda x: (x > 0).sum(-1)}, "loss must return floating point numbers, got torch.int64"),

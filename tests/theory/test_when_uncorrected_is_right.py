@@ -144,8 +144,7 @@ def test_everything_read_as_stratonovich() -> None:
     state = (x, y1, y2)
     # ½ Σ_j ∂_j c_i c_j, the correction from Stratonovich to Itô of each component.
     stratonovich = [
-        along(g, k) + sum(sp.diff(columns[k], v) * c for v, c in zip(state, columns, strict=True)) / 2
-        for k in range(3)
+        along(g, k) + sum(sp.diff(columns[k], v) * c for v, c in zip(state, columns, strict=True)) / 2 for k in range(3)
     ]
     perturbed = g + (b + eps * s) * (sp.diff(b, x) + eps * sp.diff(s, x)) / 2
     moved = perturbed.subs(x, x + eps * y1 + eps**2 * y2)

@@ -10,9 +10,7 @@ import pytest
 
 import sdewm
 
-MODULES = [
-    info.name for info in pkgutil.walk_packages(sdewm.__path__, "sdewm.") if not info.name.endswith("__main__")
-]
+MODULES = [info.name for info in pkgutil.walk_packages(sdewm.__path__, "sdewm.") if not info.name.endswith("__main__")]
 
 
 @pytest.mark.parametrize("name", MODULES)

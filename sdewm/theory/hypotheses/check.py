@@ -14,8 +14,9 @@ from ...dynamics.tamed import tame
 from ...exceptions import HypothesisFails, InvalidArgument
 from ...grid import TimeGrid
 from ...hypothesis import Hypothesis, Status
+from ...validation import strings
 from .growth import check_growth, superlinear
-from .problem import Problem, problem_of
+from .problem import Problem, check_apart, problem_of
 from .smoothness import check_smoothness
 
 NAMES = (
@@ -30,6 +31,8 @@ NAMES = (
     "loss smoothness",
 )
 PILOT = 128
+# How often the paths of the pilot run are looked at.
+LOOKS = 8
 
 Rows = Callable[[Tensor], Tensor]
 
@@ -50,7 +53,8 @@ def check_hypotheses(
 
     Growth is looked at first: declared facts are believed; else the functions are followed along random rays, and a
     drift that pulls outwards along its noise-free flow. Then at most 128 paths of the base are simulated, and jumps of
-    the functions and of their derivatives are searched for by bisection between the states that were visited.
+    the functions and of their derivatives are searched for by bisection, between the states that were visited and along
+    the paths.
 
     Args:
         system: a `LatentSDE`, any torchsde SDE, or a `StepMap`.
@@ -83,6 +87,7 @@ def check_hypotheses(
         return _assumed((Hypothesis(CONTINUOUS, Status.FAILS, NO_DERIVATIVE, declared=True),), taken)
     x, count = start_states(x0, system, PILOT if paths is None and not _per_path(x0) else paths)
     problem = problem_of(system, error, loss, x, grid, actions)
+    check_apart(problem)
     found = _assumed(check_growth(problem), taken)
     if any(h.status is Status.FAILS for h in found):
         return found + tuple(Hypothesis(n, Status.UNCHECKED, "nothing was simulated") for n in NAMES[2::2])
@@ -97,17 +102,15 @@ def _per_path(x0: Start) -> bool:
 def visited(
     problem: Problem, x0: Tensor, paths: int, seed: int, actions: Tensor | None, tamed: bool
 ) -> list[tuple[float, Tensor]]:
-    """States of a pilot run of the base, half-way and at the end."""
+    """States of a pilot run of the base, from the start on."""
     grid, count = problem.grid, min(paths, PILOT)
     if actions is not None and actions.ndim == 3:
         count = min(count, actions.shape[1])
     start = x0 if x0.ndim == 1 else x0[:count]
     steered = actions[:, :count] if actions is not None and actions.ndim == 3 else actions
     base = tame(problem.system, grid, x0=rows(start, 0, 1)) if tamed and not problem.discrete else problem.system
-    indices = sorted({-(-grid.steps // 2), grid.steps})
-    run = simulate_coupled(
-        {"x": base}, start, grid, count, seed, save=[grid.time(n) for n in indices], actions=steered
-    )
+    indices = sorted({-(-grid.steps * k // LOOKS) for k in range(LOOKS + 1)})
+    run = simulate_coupled({"x": base}, start, grid, count, seed, save=[grid.time(n) for n in indices], actions=steered)
     trajectory = run["x"]
     times = [float(n) if problem.discrete else grid.time(n) for n in indices]
     return list(zip(times, trajectory.states, strict=True))
@@ -119,7 +122,7 @@ def check_names(assume: Sequence[str]) -> tuple[str, ...]:
     Raises:
         InvalidArgument: a name is unknown.
     """
-    names = (assume,) if isinstance(assume, str) else tuple(assume)
+    names = strings("assume", assume)
     for name in names:
         if name not in NAMES:
             raise InvalidArgument(f"assume must name hypotheses among {', '.join(map(repr, NAMES))}, got {name!r}.")

@@ -18,7 +18,9 @@ _STEPS = 4000
 _SHRUNK = 0.05
 
 
-def explodes(drift: Rows, centre: Tensor, horizon: float, starts: int = 12) -> float | None:
+def explodes(
+    drift: Rows, centre: Tensor, horizon: float, starts: int = 12, diffusion: Rows | None = None
+) -> float | None:
     """The time at which the noise-free flow of a drift has left every bound, or None if it was not seen to.
 
     The flow is followed from the centre and from points around it in a time s of its own, in which no solution
@@ -30,11 +32,16 @@ def explodes(drift: Rows, centre: Tensor, horizon: float, starts: int = 12) -> f
         centre: (dim,).
         horizon: how long to look.
         starts: how many rays to start on, at three times the size of the centre.
+        diffusion: rows to (paths, dim) or (paths, dim, m); where drift and diffusion of a coordinate both vanish at its
+            zero, as those of a population do, no path changes its sign, and no start beyond is looked at.
     """
     scale = 1.0 + float(centre.abs().max())
     rays = directions(len(centre))
     chosen = rays[torch.linspace(0, len(rays) - 1, starts).long()].to(centre)
-    x = torch.cat((centre[None], centre + 3.0 * scale * chosen))
+    around = centre + 3.0 * scale * chosen
+    if diffusion is not None:
+        around = around[~_behind_a_barrier(drift, diffusion, centre, around)]
+    x = torch.cat((centre[None], around))
     t = torch.zeros(len(x), dtype=x.dtype)
     level = torch.full((len(x),), scale * 2.0**_FIRST, dtype=x.dtype)
     reached: list[list[float]] = [[] for _ in x]
@@ -62,6 +69,22 @@ def explodes(drift: Rows, centre: Tensor, horizon: float, starts: int = 12) -> f
             break
     exploded = [times[-1] for times in reached if _geometric(times)]
     return min(exploded, default=None)
+
+
+def _behind_a_barrier(drift: Rows, diffusion: Rows, centre: Tensor, points: Tensor) -> Tensor:
+    """Which points no path from the centre can reach, since a coordinate would have to leave its absorbing zero."""
+    behind = torch.zeros(len(points), dtype=torch.bool)
+    for i in range(len(centre)):
+        crossing = centre[i] * points[:, i] < 0.0
+        if not bool(crossing.any()):
+            continue
+        share = centre[i] / (centre[i] - points[crossing, i])
+        on_the_way = centre + share[:, None] * (points[crossing] - centre)
+        on_the_way[:, i] = 0.0
+        with torch.no_grad():
+            away = drift(on_the_way)[:, i].abs() + diffusion(on_the_way)[:, i].reshape(len(on_the_way), -1).abs().sum(1)
+        behind[crossing] |= away == 0.0
+    return behind
 
 
 def _geometric(times: list[float]) -> bool:

@@ -90,7 +90,7 @@ def _drift_growth(problem: Problem) -> Hypothesis:
             status = Status.UNCHECKED if seen.faster_than_any_power else Status.PROBED
             worst = worse(worst, Hypothesis(name, status, f"it grows {SUPERLINEAR}, but inwards ({seen})", remedy=TAME))
             continue
-        when = explodes(drift, problem.centre, problem.grid.T)
+        when = explodes(drift, problem.centre, problem.grid.T, diffusion=partial(problem.diffusion, t))
         if when is not None:
             detail = f"begun near the start, its noise-free flow leaves every bound within {when:.3g} of time ({seen})"
             return Hypothesis(name, Status.FAILS, detail)

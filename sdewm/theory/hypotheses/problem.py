@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import torch
@@ -12,7 +13,7 @@ from ...dynamics.error import RepresentationError
 from ...dynamics.start import rows
 from ...dynamics.step_map import StepMap
 from ...dynamics.system import check_system
-from ...exceptions import HypothesisFails, SdewmError
+from ...exceptions import HypothesisFails, InvalidArgument, SdewmError
 from ...grid import TimeGrid
 from ...hypothesis import Facts, facts_of
 
@@ -107,3 +108,28 @@ def attempt(look: Callable[[], Any]) -> Any:
         raise
     except (RuntimeError, ValueError, ArithmeticError, IndexError):
         return None
+
+
+def check_apart(problem: Problem) -> None:
+    """Each path must be mapped apart from the others, or what is called a mean over paths is none.
+
+    Raises:
+        InvalidArgument: a function's first row changes with the other rows.
+    """
+    x = problem.centre + 0.01 * (1.0 + problem.centre.abs()) * torch.arange(4, dtype=problem.centre.dtype)[:, None]
+    labels = ("the mean", "the scale") if problem.discrete else ("f", "g")
+    start = problem.times[0]
+    functions: list[tuple[str, Rows]] = [("loss", problem.loss)]
+    functions += [(name, partial(f, start)) for name, f in zip(labels, (problem.drift, problem.diffusion), strict=True)]
+    functions += [(f"the error's {name}", partial(f, start)) for name, f, _ in problem.parts_of_the_error()]
+    for name, function in functions:
+        together, again, alone = (attempt(partial(function, rows)) for rows in (x, x, x[:1]))
+        if together is None or again is None or alone is None or not torch.equal(together, again):
+            continue  # not finite, or random: those are other complaints
+        # A matrix product of one row may be rounded otherwise than one of four.
+        rounding = torch.finfo(x.dtype).eps ** 0.5 * float(together.detach().abs().max())
+        if together.shape[1:] != alone.shape[1:] or float((together[:1] - alone).detach().abs().max()) > rounding:
+            raise InvalidArgument(
+                f"{name} must map each path apart from the others, but its first row changes with the other rows; "
+                f"reduce over the last dimension only, as in sum(-1)."
+            )

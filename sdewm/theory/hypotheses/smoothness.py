@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
+from typing import cast
 
 from torch import Tensor
 
@@ -10,6 +12,9 @@ from ...exceptions import Refused
 from ...hypothesis import Facts, Hypothesis, Status, facts_of, worse
 from .kinks import Jump, find_jump, segments
 from .problem import Problem, Rows, Timed, attempt
+
+# So many paths are followed from look to look.
+_ALONG = 8
 
 
 def check_smoothness(problem: Problem, states: Sequence[tuple[float, Tensor]]) -> tuple[Hypothesis, ...]:
@@ -21,26 +26,35 @@ def check_smoothness(problem: Problem, states: Sequence[tuple[float, Tensor]]) -
 
     Args:
         problem: the problem.
-        states: visited states (paths, dim) with their times; the last at the end.
+        states: visited states (paths, dim) with their times, from the start to the end.
     """
     end = states[-1:]
+    # Between paths it is looked half-way and at the end, along the paths everywhere.
+    looked = [states[len(states) // 2], states[-1]] if len(states) > 1 else states
+    steps = [(t, x[:_ALONG], y[:_ALONG]) for (_, x), (t, y) in pairwise(states)]
 
     def timeless(_: float, x: Tensor) -> Tensor:
         return problem.loss(x)
 
     found = [
-        _smoothness("drift smoothness", problem.drift, states, problem.facts("drift"), fatal=1),
-        _smoothness("diffusion smoothness", problem.diffusion, states, problem.facts("diffusion"), fatal=1),
-        _smoothness("loss smoothness", timeless, end, facts_of(problem.loss), fatal=1),
+        _smoothness("drift smoothness", problem.drift, looked, steps, problem.facts("drift"), fatal=1),
+        _smoothness("diffusion smoothness", problem.diffusion, looked, steps, problem.facts("diffusion"), fatal=1),
+        _smoothness("loss smoothness", timeless, end, [], facts_of(problem.loss), fatal=1),
     ]
     error = Hypothesis("error smoothness", Status.DECLARED, "the error acts on the start only", declared=True)
     for _, function, facts in problem.parts_of_the_error():
-        error = worse(error, _smoothness("error smoothness", function, states, facts, fatal=0))
+        error = worse(error, _smoothness("error smoothness", function, looked, steps, facts, fatal=0))
     return (*found, error)
 
 
 def _smoothness(
-    name: str, function: Timed, states: Sequence[tuple[float, Tensor]], facts: Facts | None, *, fatal: int
+    name: str,
+    function: Timed,
+    states: Sequence[tuple[float, Tensor]],
+    steps: Sequence[tuple[float, Tensor, Tensor]],
+    facts: Facts | None,
+    *,
+    fatal: int,
 ) -> Hypothesis:
     if facts is not None and facts.smoothness >= fatal + 2:
         return Hypothesis(name, Status.DECLARED, "declared smooth", declared=True)
@@ -53,21 +67,40 @@ def _smoothness(
             continue
         (jump,) = found
         if jump is None:
-            remark = remark or _other_derivative(name, partial(function, t), x)
+            other = attempt(partial(_other_derivative, name, partial(function, t), x))
+            if other is not None:
+                return cast(Hypothesis, other)
             continue
         degenerate = len(x) < 2 or bool((x.std(0) <= 1e-9 * (1.0 + x.abs().amax(0))).all())
         if jump.order <= fatal or degenerate:
             return Hypothesis(name, Status.FAILS, _kink(jump, degenerate))
         remark = Hypothesis(name, Status.UNCHECKED, f"{jump}; harmless in the mean where states have a density")
-    return remark or Hypothesis(name, Status.PROBED, "no kink between states that a pilot run visits")
+    crossed = _crossed(function, steps, fatal)
+    if crossed is not None:
+        return Hypothesis(name, Status.FAILS, _kink(crossed, False))
+    return remark or Hypothesis(name, Status.PROBED, "no kink between states that a pilot run visits, or on its paths")
+
+
+def _crossed(function: Timed, steps: Sequence[tuple[float, Tensor, Tensor]], orders: int) -> Jump | None:
+    """A jump that paths cross on their way. One of a higher order does no harm there: they do not stay."""
+    for t, left, right in steps:
+        moves = (right - left).norm(dim=1) > 1e-6 * (1.0 + left.norm(dim=1))
+        if bool(moves.any()):
+            found = attempt(partial(_looked, partial(function, t), left[moves], right[moves], orders))
+            if found is not None and found[0] is not None:
+                return cast(Jump, found[0])
+    return None
 
 
 def _other_derivative(name: str, function: Rows, x: Tensor) -> Hypothesis | None:
-    """A function whose automatic derivative is not its own has not been looked at."""
+    """A function whose automatic derivative is not its own would be expanded into another one's coefficients."""
     try:
         check_derivative(name, function, x[:8])
     except Refused:
-        return Hypothesis(name, Status.UNCHECKED, "its automatic derivative is not that of its values")
+        detail = (
+            "its automatic derivative is not that of its values: leave out detach, no_grad and straight-through tricks"
+        )
+        return Hypothesis(name, Status.FAILS, detail)
     return None
 
 

@@ -107,9 +107,7 @@ def test_every_claim_has_a_figure() -> None:
         (["sing"], "invalid choice: 'sing'"),
     ],
 )
-def test_wrong_arguments_end_with_code_2(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_arguments_end_with_code_2(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2

@@ -4,9 +4,11 @@ The last test counts: a `raise InvalidArgument` or `raise Refused` that no case 
 """
 
 import ast
+import multiprocessing
 import re
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,35 @@ def error(**parts: Any) -> Any:
     return perturb(DIAGONAL, RepresentationError(**parts), 0.1)
 
 
+def forking() -> Any:
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork"))
+
+
+class NoDiffusion:
+    """Half an SDE."""
+
+    noise_type, sde_type = "diagonal", "ito"
+
+    def f(self, t: Tensor, x: Tensor) -> Tensor:
+        return -x
+
+
+class Detached(LatentSDE):
+    """A parameter that is hidden from differentiation, in float32 and with a small step."""
+
+    dim = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = torch.nn.Parameter(torch.tensor(-0.5))
+
+    def f(self, t: Tensor, x: Tensor) -> Tensor:
+        return self.a.detach() * x
+
+    def g(self, t: Tensor, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+
 def two_runs() -> Any:
     return (Moments.of(np.ones(3), "seed 0").estimates()[0] for _ in range(2))
 
@@ -152,6 +183,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: TimeGrid(-1.0, 4), InvalidArgument, ["T must be above zero", "-1.0"]),
     (lambda: TimeGrid(float("inf"), 4), InvalidArgument, ["T must be a finite number", "inf"]),
     (lambda: validation.one_of("colour", "red", ("blue",)), InvalidArgument, ["colour", "'blue'", "'red'"]),
+    (lambda: validation.strings("colour", 3), InvalidArgument, ["colour", "3"]),
     (lambda: Moments.of([1.0, 2.0]).estimates()[0].interval(2.0), InvalidArgument, ["level", "2.0"]),
     (lambda: GRID.index(0.3), InvalidArgument, ["time 0.3", "4 steps", "0.25"]),
     (lambda: GRID.index(NAN), InvalidArgument, ["time", "nan"]),
@@ -162,6 +194,14 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: Moments.of(np.zeros((2, 2, 2))), InvalidArgument, ["values", "(2, 2, 2)"]),
     (combine_two_runs, InvalidArgument, ["same noise", "another seed"]),
     (covariance_of_two_runs, InvalidArgument, ["same noise", "another seed"]),
+    (lambda: coupled(DIAGONAL, executor=4), InvalidArgument, ["executor", "got 4"]),
+    (lambda: coupled(DIAGONAL, executor=forking()), InvalidArgument, ["executor forks", "'spawn'"]),
+    (lambda: coupled(NoDiffusion()), InvalidArgument, ["NoDiffusion has f and no g"]),
+    (lambda: coupled(DIAGONAL, dtype="float32"), InvalidArgument, ["dtype", "'float32'"]),
+    (lambda: coupled(DIAGONAL, dtype=torch.int32), InvalidArgument, ["dtype", "torch.int32"]),
+    (lambda: tame(step(), GRID), Refused, ["system is a StepMap"]),
+    (lambda: tame(None, GRID), InvalidArgument, ["system must be an SDE with f and g", "None"]),
+    (lambda: coupled(Sensitivity(Detached(), {"a": 1.0})), Refused, ["the parameter 'a'", "detach"]),
     # what functions declare
     (lambda: Facts("cubic"), InvalidArgument, ["growth", "'explosive'", "'cubic'"]),
     (lambda: Facts(smoothness=-1), InvalidArgument, ["smoothness", "-1"]),
@@ -346,7 +386,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: tame(Foreign(), GRID), InvalidArgument, ["x0 is needed", "Foreign", "dim"]),
     (lambda: tame(DIAGONAL, GRID, x0=fixed(2, 4)), InvalidArgument, ["x0 must have 3 columns", "(2, 4)"]),
     (lambda: ErrorCovariance(DIAGONAL, None), InvalidArgument, ["error", "NoneType"]),  # type: ignore[arg-type]
-    (lambda: ErrorCovariance(DIAGONAL, SHARED), Refused, ["covariance", "independent", "got correlation 'shared'"]),
+    (lambda: ErrorCovariance(DIAGONAL, SHARED), Refused, ["covariance", "independent", "correlation 'shared'"]),
     (lambda: Sensitivity(step(), {"W": 1.0}), InvalidArgument, ["system", "torch.nn.Module", "StepMap"]),
     (lambda: Sensitivity(DIAGONAL, {}), InvalidArgument, ["direction is empty", "at least one parameter"]),
     (lambda: Sensitivity(DIAGONAL, {"V": 1.0}), InvalidArgument, ["direction names 'V'", "W, C, B"]),

@@ -563,10 +563,11 @@ class Once(torch.autograd.Function):
         return v * x.cos()
 
 
-def test_what_cannot_be_looked_at_is_unchecked() -> None:
-    """A function without second derivatives was not probed for kinks of them, and the words do not claim it."""
+def test_a_function_without_a_second_derivative_fails() -> None:
+    """A function without second derivatives: double backpropagation would take its first one for zero."""
     by_name = found(Given(lambda t, x: Once.apply(x)))
-    assert by_name["drift smoothness"].status is UNCHECKED
+    assert by_name["drift smoothness"].status is FAILS
+    assert "not that of its values" in by_name["drift smoothness"].detail
 
 
 def test_the_worst_of_the_parts_and_of_the_times_counts() -> None:
