@@ -1,12 +1,15 @@
 """Run the catalogue and judge it: `python -m analysis [run | judge]`."""
 
 import argparse
+import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from sdewm.claims import Row
 from sdewm.claims.claim import BUDGETS
 from sdewm.claims.runner import judge, run, table, write_verdicts
-from sdewm.exceptions import SdewmError
+from sdewm.exceptions import InvalidArgument, SdewmError
 from sdewm.run import Store
 from sdewm.run.blocks import default_workers
 
@@ -18,15 +21,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
     parser.add_argument("what", nargs="?", choices=("all", "run", "judge"), default="all")
     parser.add_argument("--claims", nargs="+", metavar="ID", help="only these claims, e.g. X3 X7")
+    parser.add_argument(
+        "--module",
+        metavar="NAME",
+        help="run the claims of your own module, named CATALOGUE there, in place of the paper's; it is imported",
+    )
     parser.add_argument("--budget", choices=tuple(BUDGETS), default="standard")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=default_workers())
     parser.add_argument("--results", type=Path, default=Path("results"))
     given = parser.parse_args(arguments)
-    unknown = set(given.claims or ()) - {row.claim.id for row in CATALOGUE}
+    try:
+        catalogue = CATALOGUE if given.module is None else _catalogue(given.module)
+    except SdewmError as error:
+        parser.error(str(error))
+    known = sorted({row.claim.id for row in catalogue})
+    unknown = set(given.claims or ()) - set(known)
     if unknown:
-        parser.error(f"--claims: unknown {', '.join(sorted(unknown))}; known are {', '.join(_ids())}")
-    rows = [row for row in CATALOGUE if not given.claims or row.claim.id in given.claims]
+        parser.error(f"--claims: unknown {', '.join(sorted(unknown))}; known are {', '.join(known)}")
+    rows = [row for row in catalogue if not given.claims or row.claim.id in given.claims]
     try:
         store = Store(given.results / "records")
         if given.what in ("all", "run"):
@@ -48,8 +61,22 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if wrong else 0
 
 
-def _ids() -> list[str]:
-    return sorted({row.claim.id for row in CATALOGUE})
+def _catalogue(name: str) -> Sequence[Row]:
+    """The rows of somebody's own module.
+
+    Raises:
+        InvalidArgument: it cannot be imported, or has no rows.
+    """
+    try:
+        found = getattr(importlib.import_module(name), "CATALOGUE", None)
+    except ImportError as error:
+        raise InvalidArgument(f"--module: {name!r} cannot be imported ({error}); run from its directory.") from error
+    rows = tuple(found) if isinstance(found, Sequence) else ()
+    if not rows or not all(isinstance(row, Row) for row in rows):
+        raise InvalidArgument(
+            f"--module: {name!r} must have a CATALOGUE, a sequence of sdewm.claims.Row, got {found!r}."
+        )
+    return rows
 
 
 if __name__ == "__main__":

@@ -16,6 +16,15 @@ from sdewm.run.store import write_whole
 from . import FIGURES
 from .kit import Cases, Drawing
 
+NOTATION = (
+    "Notation. Base dx⁰ = g dt + ḡ dB; with an error of size ε: dx^ε = (g + εσ) dt + ḡ dB + ε σ̄ dW, x^ε(0) = x₀ + "
+    "εη; ρ is the correlation of B and W (shared: W = B). y₁ = dx^ε/dε and y₂ = ½ d²x^ε/dε² at ε = 0. R = E ℓ(x^ε) − "
+    "E ℓ(x⁰) = εP + ε²(Q + S/2) + O(ε³), with p = ∇ℓᵀy₁ and c = ∇ℓᵀy₂ + ½ y₁ᵀ∇²ℓ y₁ for each path, P = E p and Q + S/2 "
+    "= E c. P′, Q′, S′ are the paper's, as reconstructed. G_k = Dḡ_k; Φ(t, r) is the Jacobian of the rollout from r to "
+    "t, and Φξ̃ the first-order response to the error. A missing coefficient is what a form leaves over, extrapolated "
+    "to ε = 0."
+)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 2 where there is nothing to draw from."""
@@ -56,6 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
                 made,
                 command="python -m analysis --claims {claim} "
                 f"--budget {verdicts['budget']} --seed {verdicts['seed']}",
+                notation=NOTATION,
             )
             last = f"report: {page.resolve()}"
     except SdewmError as error:

@@ -16,6 +16,7 @@ from .dynamics import simulate as simulate
 from .dynamics import simulate_coupled as simulate_coupled
 from .dynamics import tame as tame
 from .estimate import Estimate as Estimate
+from .estimate import Moments as Moments
 from .exceptions import HypothesisFails as HypothesisFails
 from .exceptions import InvalidArgument as InvalidArgument
 from .exceptions import MissingExtra as MissingExtra

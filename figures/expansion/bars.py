@@ -16,10 +16,18 @@ FORM, P_FORM, MEASURED = "uncorrected form", 0, 2
 
 
 def draw_pair(
-    ax: Axes, at: float, measured: Estimate, form: Estimate, *, label: str, first: bool, size: float = 8.0
+    ax: Axes,
+    at: float,
+    measured: Estimate,
+    form: Estimate,
+    *,
+    label: str,
+    first: bool,
+    size: float = 8.0,
+    truth: str = "measured, no formula",
 ) -> None:
     """Two bars side by side with 95 % intervals and their values."""
-    looks = (("measured, no formula", measured, -0.5, COLOURS[0], ""), (label, form, 0.5, "white", "///"))
+    looks = ((truth, measured, -0.5, COLOURS[0], ""), (label, form, 0.5, "white", "///"))
     for name, estimate, side, colour, hatch in looks:
         low, high = estimate.interval(LEVEL)
         place, value = at + side * WIDTH, estimate.value
@@ -28,10 +36,12 @@ def draw_pair(
         ax.errorbar(place, value, [[value - low], [high - value]], color="black", lw=1.0)
         # Below a bar that points downwards, above one that points upwards.
         up = value >= 0.0
+        # A pair that is as good as zero has no height to part its two values.
+        aside = 0.0 if size >= 8.0 else np.sign(side) * 3.0
         ax.annotate(
             f"{value:.3f}".replace("-", "−"),
             (place, high if up else low),
-            xytext=(0, 3 if up else -3),
+            xytext=(aside, 3 if up else -3),
             textcoords="offset points",
             ha="center",
             va="bottom" if up else "top",
@@ -60,7 +70,8 @@ def draw_uncorrected_form(cases: Cases) -> Drawing:
             exact = records[0].values["closed form"]["S/2" if case == "S/2" else "P"]
             draw_pair(ax, i, true, form, label=FORM, first=not i)
             once = None if i else "closed form"
-            ax.plot([i - WIDTH, i + WIDTH], [exact, exact], color="black", ls="--", lw=1.2, label=once)
+            # Beside the measurement, not across the form's bar.
+            ax.plot([i - WIDTH, i], [exact, exact], color="black", ls="--", lw=1.2, label=once)
             data[case] = {"measured": row(true), FORM: row(form), "closed form": (exact, exact, exact)}
         title = "Coefficients of the loss, measured and by the uncorrected form"
         finish(ax, [_coefficient(case) for case in cases], title)
@@ -135,7 +146,6 @@ def _two_coefficients(cases: Cases, names: Mapping[str, str], title: str) -> Dra
         for ax, name in zip(axes, ("P", "S/2"), strict=True):
             finish(ax, [names.get(case, case) for case in cases], name)
             ax.tick_params(axis="x", labelsize=7)
-        axes[1].set_ylabel("")
         legend_below(figure, axes[0], 2)
         figure.suptitle(title, fontsize=9.5, x=0.02, ha="left")
     return Drawing(figure, "", data)
@@ -158,7 +168,8 @@ def draw_left_out(cases: Cases) -> Drawing:
             c = measured.column(form, "c")
             # What the form gives and what it misses add up to the truth, path by path.
             true = c + measured.column(form, "missing 2")
-            draw_pair(ax, i, true, c, label="form with a term left out", first=not i)
+            truth = "form + what its remainder says is missing"
+            draw_pair(ax, i, true, c, label="form with a term left out", first=not i, truth=truth)
             data[case] = {"measured": row(true), form: row(c)}
             if case.startswith(("(a)", "(b)")):
                 for weight, side in ((1.0, -1), ({"(a)": 2.0, "(b)": 0.0}[case[:3]], 1)):

@@ -23,13 +23,15 @@ def draw_penalty(cases: Cases) -> Drawing:
             (x, _, _), (alone, _, _), (y, low, high) = points[name]
             ax.plot(alone, y, "o", color=COLOURS[1], mfc="white", label=None if i else "½ E ∫‖σ̄‖², without Jacobian")
             ax.errorbar(x, y, [[y - low], [high - y]], fmt="o", color=COLOURS[0], label=None if i else "½ E ∫‖Φσ̄‖²")
-            ax.annotate(f"{i + 1}", (x, y), xytext=(5, -9), textcoords="offset points", fontsize=7, color=GREY)
+            # Neighbours on the line get their numbers on either side of it.
+            beside = (5, -9) if i % 2 else (-9, 5)
+            ax.annotate(f"{i + 1}", (x, y), xytext=beside, textcoords="offset points", fontsize=7, color=GREY)
         ends = np.array([p[k][0] for p in points.values() for k in (0, 1, 2)])
         line = np.array([ends.min() * 0.8, ends.max() * 1.25])
         ax.plot(line, line, color="black", ls="--", lw=1.0, label="equal")
         ax.set_xscale("log")
         ax.set_yscale("log")
-        ax.set_xlabel("penalty")
+        ax.set_xlabel("penalty, with the Jacobian (filled) and without it (open)")
         ax.set_ylabel("effect of the error, R/ε² at ε → 0")
         ax.set_title("At interpolation a zero-drift error is a Jacobian penalty")
         ax.legend(loc="upper left")

@@ -23,10 +23,10 @@ def draw_running_mean(cases: Cases) -> Drawing:
         ax.set_xscale("log")
         ax.set_xlabel("number of paths")
         ax.set_ylabel("running mean of the loss")
-        ax.set_title("Sample means seem to converge where there is no mean")
-        ax.legend(loc="upper left")
+        ax.set_title("Sample means look settled between jumps, where there is no mean")
+        ax.legend(loc="upper left", title="line styles: three runs", title_fontsize=7.5)
     s = record.key["settings"]["running"]
-    refused = "; ".join(f"{case}: {line['verdict']['reason'].split(';')[0]}" for case, (line, _) in cases.items())
+    refused = "; ".join(f"{case}: {line['verdict']['reason'].split(':')[0]}" for case, (line, _) in cases.items())
     caption = (
         f"Running means, three runs each, for dx = {s['volatility']:g} x dB with the error ε x dB, ε = {s['eps']:g}: x "
         "is lognormal, so that E exp(x) = ∞, and every jump is one single path. Refused before anything is simulated: "

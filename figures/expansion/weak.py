@@ -4,15 +4,16 @@ import numpy as np
 
 from sdewm.claims.style import COLOURS, new_figure, style
 
-from ..kit import Cases, Drawing, moments_of, row
+from ..kit import Cases, Drawing, legend_below, moments_of, row
 
 TERMS = ("start", "drift", "cross", "square")
 LABELS = (
     "start: u(0, x₀+εη) − u(0, x₀)",
     "drift: ε σ·∇u",
-    "correlation: ε Σ ρ ḡᵀ∇²u σ̄",
-    "noise: ½ε² Σ σ̄ᵀ∇²u σ̄",
+    "cross: ε Σ ρ ḡᵀ∇²u σ̄",
+    "square: ½ε² Σ σ̄ᵀ∇²u σ̄",
 )
+HATCHES = ("", "..", "//", "xx")
 SHADES = (COLOURS[4], COLOURS[5], COLOURS[1], COLOURS[2])
 
 
@@ -28,7 +29,8 @@ def draw_weak_identity(cases: Cases) -> Drawing:
             bottom = 0.0
             for k, term in enumerate(terms):
                 height = term.value / scale
-                ax.bar(i + 0.2, height, 0.36, bottom=bottom, color=SHADES[k], label=None if i else LABELS[k])
+                (bar,) = ax.bar(i + 0.2, height, 0.36, bottom=bottom, color=SHADES[k], label=None if i else LABELS[k])
+                bar.set(hatch=HATCHES[k], edgecolor="white", linewidth=0.0)
                 bottom += height
             for place, side, colour in ((i - 0.2, left, COLOURS[0]), (i + 0.2, right, "black")):
                 value, low, high = (v / scale for v in row(side))
@@ -36,14 +38,15 @@ def draw_weak_identity(cases: Cases) -> Drawing:
                     ax.bar(place, value, 0.36, color=colour, label=None if i else "simulated effect")
                 ax.errorbar(place, value, [[value - low], [high - value]], color="black", lw=1.2)
             data[case] = {"left": row(left), "right": row(right), **dict(zip(TERMS, map(row, terms), strict=True))}
-        ax.axhspan(0.95, 1.05, color="black", alpha=0.12, lw=0, label="±5 %")
+        for border in (0.95, 1.05):
+            ax.axhline(border, color="black", ls="--", lw=0.9, label="±5 %" if border < 1.0 else None)
         names = [case.replace(", u by nested simulation", "\n(u simulated)") for case in cases]
         ax.set_xticks(np.arange(len(cases)), names)
         ax.grid(axis="x", visible=False)
-        ax.set_ylim(0.0, 1.65)
+        ax.set_ylim(0.0, 1.15)
         ax.set_ylabel("relative to the simulated effect")
         ax.set_title("The weak identity at any size of the error")
-        ax.legend(loc="upper center", ncols=2, fontsize=7.5)
+        legend_below(figure, ax, 2)
     caption = (
         "E ℓ(x^ε) − E ℓ(x⁰), simulated, beside the four terms of the identity, for a geometric base in two dimensions "
         "with drift, diffusion and initial error and a full correlation matrix, loss |x|² + x₁x₂. No variation and no "

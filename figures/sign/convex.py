@@ -77,14 +77,12 @@ def draw_interpolation(cases: Cases) -> Drawing:
             data[case] = rows
         ax.axhline(0.0, color=GREY, lw=0.8)
         ax.axvline(0.0, color=GREY, ls="--", lw=1.0)
-        ax.set_yscale("symlog", linthresh=0.5)
         ax.set_xlabel("residual r of the loss ½|x − x⁰ − r|²")
         ax.set_ylabel("effect of the error, R/ε²")
         ax.set_title("At interpolation, r = 0, every error raises the loss")
         legend_below(figure, ax, 3)
     caption = (
         f"Cubic damping with noise, ε = {s['eps']:g}. Only at r = 0 is the sign guaranteed; away from it the mean "
-        f"error decides, which a drift moves in first order. Bars: 95 % intervals; the vertical axis is logarithmic "
-        f"beyond ±½."
+        f"error decides, which a drift moves in first order. Bars: 95 % intervals."
     )
     return Drawing(figure, caption, data)

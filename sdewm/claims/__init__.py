@@ -6,3 +6,5 @@ from .claim import Result as Result
 from .claim import Row as Row
 from .runner import judge as judge
 from .runner import run as run
+from .runner import table as table
+from .runner import write_verdicts as write_verdicts

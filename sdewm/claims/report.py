@@ -34,6 +34,7 @@ def write_report(
     made: Mapping[str, Mapping[str, Any]],
     *,
     command: str,
+    notation: str = "",
 ) -> Path:
     """Write `place`/index.html and return its path.
 
@@ -43,6 +44,7 @@ def write_report(
         figures: for each claim the PNG to embed and its caption.
         made: for each claim how its records were made.
         command: the command that recreates a claim, with `{claim}` where its name goes.
+        notation: what the symbols mean, once for all sections.
     """
     lines: Sequence[Mapping[str, Any]] = verdicts["verdicts"]
     claims = list(dict.fromkeys(line["claim"] for line in lines))
@@ -52,6 +54,7 @@ def write_report(
         "A claim <span class='holds'>holds</span> or is <span class='violated'>violated</span> where an interval lies "
         "clear of the border; else it is inconclusive. Each control is the same code with the formula swapped, and has "
         "to come out the other way; power is the share of its repetitions, on fewer paths, in which it did.</p>",
+        f"<p class='note'>{_text(notation)}</p>" if notation else "",
         "<div class='wide'>",
         _summary(lines),
         "</div>",

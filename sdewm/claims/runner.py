@@ -19,6 +19,8 @@ from ..validation import integer
 from ..verdict import Grade, Outcome, Verdict
 from .claim import Cell, Claim, Result, Row, budget_scale
 
+# The time left is told once this part of the work is done.
+_TOLD = 0.1
 _REPETITION_SEED = 1_000_003
 
 
@@ -249,9 +251,11 @@ class _Progress:
     def step(self, work: str, cost: float) -> None:
         self.done, self.paid = self.done + 1, self.paid + cost
         elapsed = self.clock() - self.started
-        # By cost, not by number: the long cells come first.
-        left = elapsed / self.paid * max(self.cost - self.paid, 0.0) if self.paid else 0.0
-        text = f"{self.done}/{self.total} cells, {elapsed:.0f} s, about {left:.0f} s left: {work}"
+        text = f"{self.done}/{self.total} cells, {elapsed:.0f} s"
+        # By cost, not by number: the long cells come first, and until some are done there is nothing to go by.
+        if self.paid > _TOLD * self.cost:
+            text += f", about {elapsed / self.paid * max(self.cost - self.paid, 0.0):.0f} s left"
+        text += f": {work}"
         if self.terminal:
             print(f"\r\x1b[K{text}"[:100], end="", file=self.stream, flush=True)
         elif elapsed >= self.next_line or self.done == self.total:
