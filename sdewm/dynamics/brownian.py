@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -87,18 +87,18 @@ class BrownianMotion:
 
     def steps(self, block: int, dtype: torch.dtype = torch.float32) -> Iterator[Tensor]:
         """Standard normals (1024, dim) of one block of paths, step after step."""
+        chunk = max(1, _CHUNK_NUMBERS // (BLOCK * self.dim * self.factor))
+        whole, rest = divmod(self.grid.steps, chunk)
+        for piece in self.pieces(block, dtype, [chunk] * whole + [rest] * bool(rest)):
+            yield from piece
+
+    def pieces(self, block: int, dtype: torch.dtype, counts: Iterable[int]) -> Iterator[Tensor]:
+        """Standard normals (count, 1024, dim) of one block of paths for so many steps at a time."""
         source = generator(self.seed, self.purpose, block)
-        size = BLOCK * self.dim * self.factor
-        chunk = max(1, _CHUNK_NUMBERS // size)
-        done = 0
-        while done < self.grid.steps:
-            # Every draw is a multiple of 16 numbers, so that torch's vectorised fill yields one stream for any chunk.
-            count = min(chunk, self.grid.steps - done)
-            normals = torch.empty(count, self.factor, BLOCK, self.dim).normal_(generator=source)
-            coarse = normals.to(dtype)
-            coarse = coarse[:, 0] if self.factor == 1 else coarse.sum(1) / self.factor**0.5
-            yield from coarse
-            done += count
+        for count in counts:
+            # Every draw is a multiple of 16 numbers, so that torch's vectorised fill yields one stream for any counts.
+            normals = torch.empty(count, self.factor, BLOCK, self.dim).normal_(generator=source).to(dtype)
+            yield normals[:, 0] if self.factor == 1 else normals.sum(1) / self.factor**0.5
 
     def normals(self, paths: int, dtype: torch.dtype = torch.float64) -> Tensor:
         """All standard normals as one tensor (steps, paths, dim)."""

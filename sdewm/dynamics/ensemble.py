@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import Any, NoReturn, final
 
 import torch
@@ -14,17 +15,18 @@ from ..exceptions import InvalidArgument, NumericalFailure
 from ..grid import TimeGrid
 from ..validation import integer
 from .brownian import BLOCK, NOISE_FORMAT, BrownianMotion
+from .compiled import Compiled, Shape, compile_steps
 from .covariance import ErrorCovariance
 from .member import Member, State
 from .members import engine_member
 from .sensitivity import Sensitivity
-from .start import Start, check_actions, rows, start_states
+from .start import Start, check_actions, on_device, rows, start_states
 from .trajectory import Trajectory
 from .variation import Variations
 
 GROUP = 4
 DERIVED = (Variations, Sensitivity, ErrorCovariance)
-_CHECK_EVERY = 16
+_CHECK_EVERY = 32
 
 Observe = Callable[[Mapping[Any, Any]], Tensor]
 
@@ -66,6 +68,7 @@ class Ensemble:
     actions: Tensor | None
     saved: tuple[int, ...]
     recipe: Callable[[], "Ensemble"]
+    compiled: Compiled | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Members hold closures, which do not travel to another process: there the ensemble is prepared anew.
@@ -74,12 +77,26 @@ class Ensemble:
     @property
     def blocks(self) -> range:
         """The numbers of all blocks."""
-        return range(-(-self.paths // (BLOCK * GROUP)))
+        return range(-(-self.paths // self._rows))
 
     def span(self, block: int) -> tuple[int, int]:
         """First path of a block, and how many of its paths belong to the ensemble."""
-        first = block * BLOCK * GROUP
-        return first, min(self.paths - first, BLOCK * GROUP)
+        first = block * self._rows
+        return first, min(self.paths - first, self._rows)
+
+    @property
+    def _rows(self) -> int:
+        # Compiled code goes over a piece of noise once, so that the piece should stay in the cache.
+        return BLOCK if self.compiled is not None else BLOCK * GROUP
+
+    def compile(self, wanted: bool | str, widths: Mapping[str, int]) -> Compiled | None:
+        """The steps as compiled code, or None; see `compile_steps`."""
+        longest = max(b - a for a, b in pairwise((0, *self.saved))) if self.saved[-1] else 0
+        with torch.no_grad():
+            parts = self._start(0, min(self.paths, 2), 2)
+        a = 0 if self.actions is None else int(self.actions.shape[-1])
+        shape = Shape(self.members, widths, BLOCK, self.x0.dtype, self.x0.device, parts, a)
+        return compile_steps(shape, self.paths, longest, wanted)
 
     def run(self, block: int) -> Iterator[dict[Any, Any]]:
         """The states of one block's paths at each saved time.
@@ -87,11 +104,12 @@ class Ensemble:
         Raises:
             NumericalFailure: a state is not finite; names the first path and time, and how many.
         """
-        count = self.span(block)[1]
-        for n, padded in self._steps(block):
+        count, checked = self.span(block)[1], 0
+        for n, padded in self._steps(block) if self.compiled is None else self._pieces(block, self.compiled):
             last = n == self.saved[-1]
-            if n % _CHECK_EVERY and n not in self.saved:
+            if n not in self.saved and n < checked + _CHECK_EVERY:
                 continue
+            checked = n
             # Only the ensemble's own paths count: what becomes of the padding is nobody's business.
             states = {name: tuple(part[:count] for part in state) for name, state in padded.items()}
             if not _finite(states):
@@ -121,8 +139,57 @@ class Ensemble:
                     None,
                     int((~finite).sum()),
                 )
-            result.append(Moments.of(value.double().numpy(), self.noise_key))
+            result.append(Moments.of(value.double().cpu().numpy(), self.noise_key))
         return tuple(result)
+
+    @torch.no_grad()
+    def _pieces(self, block: int, compiled: Compiled) -> Iterator[tuple[int, dict[Any, State]]]:
+        """As `_steps`, but several steps at a time wherever none of them is to be seen."""
+        first, count = self.span(block)
+        states = self._start(first, count, BLOCK)
+        parts = [part for state in states.values() for part in state]
+        counts: list[int] = []
+        for gap in (b - a for a, b in pairwise((0, *(n for n in self.saved if n)))):
+            counts += [compiled.steps] * (gap // compiled.steps) + [1] * (gap % compiled.steps)
+        streams = [m.pieces(block, self.x0.dtype, counts) for m in self.noise]
+        n = 0
+        yield n, _copied(states)
+        for steps, *drawn in zip(counts, *streams, strict=True):
+            noise = [piece.to(self.x0.device) for piece in drawn]
+            a = None
+            if self.actions is not None:
+                a = torch.stack([self._action(n + k, first, BLOCK) for k in range(steps)])
+            if steps == compiled.steps:
+                compiled(n, noise, a, parts)
+            else:
+                by_purpose = dict(zip((m.purpose for m in self.noise), (piece[0] for piece in noise), strict=True))
+                moved = self._advance(n, states, by_purpose, None if a is None else a[0])
+                for part, new in zip(parts, (new for state in moved.values() for new in state), strict=True):
+                    part.copy_(new)
+            n += steps
+            yield n, _copied(states) if n in self.saved else states
+
+    def _start(self, first: int, count: int, total: int) -> dict[Any, State]:
+        # A copy: a drift that works in place must not change the caller's start, nor one member another's.
+        x = rows(self.x0, first, count).clone()
+        return {
+            name: tuple(
+                rows(part, 0, total).clone(memory_format=torch.contiguous_format) for part in member.start(x, first)
+            )
+            for name, member in self.members.items()
+        }
+
+    def _action(self, n: int, first: int, total: int) -> Tensor:
+        assert self.actions is not None
+        return rows(self.actions[n].to(self.x0), first, total)
+
+    def _advance(
+        self, n: int, states: Mapping[Any, State], normals: Mapping[str, Tensor], a: Tensor | None
+    ) -> dict[Any, State]:
+        return {
+            name: member.advance(n, states[name], tuple(normals[key] for key, _ in member.noise), a)
+            for name, member in self.members.items()
+        }
 
     @property
     def noise_key(self) -> str:
@@ -135,24 +202,17 @@ class Ensemble:
         first, count = self.span(block)
         groups = -(-count // BLOCK)
         total = groups * BLOCK
-        # A copy: a drift that works in place must not change the caller's start.
-        x = rows(self.x0, first, count).clone()
-        states = {
-            name: tuple(rows(part, 0, total) for part in member.start(x, first))
-            for name, member in self.members.items()
-        }
+        states = self._start(first, count, total)
         yield 0, states
-        streams = [[m.steps(block * GROUP + g, x.dtype) for g in range(groups)] for m in self.noise]
+        begin = first // BLOCK
+        streams = [[m.steps(begin + g, self.x0.dtype) for g in range(groups)] for m in self.noise]
         for n in range(self.grid.steps):
             normals = {}
             for motion, parts in zip(self.noise, streams, strict=True):
                 drawn = [next(part) for part in parts]
-                normals[motion.purpose] = drawn[0] if groups == 1 else torch.cat(drawn)
-            a = None if self.actions is None else rows(self.actions[n].to(x.dtype), first, total)
-            states = {
-                name: member.advance(n, states[name], tuple(normals[key] for key, _ in member.noise), a)
-                for name, member in self.members.items()
-            }
+                normals[motion.purpose] = (drawn[0] if groups == 1 else torch.cat(drawn)).to(self.x0.device)
+            a = None if self.actions is None else self._action(n, first, total)
+            states = self._advance(n, states, normals, a)
             yield n + 1, states
 
     def _explain(self, block: int) -> NoReturn:
@@ -182,6 +242,11 @@ def failure(path: int, n: int, grid: TimeGrid, count: int, of: int, member: str 
     )
 
 
+def _copied(states: Mapping[Any, State]) -> dict[Any, State]:
+    """What is kept must not change with the states."""
+    return {name: tuple(part.clone() for part in state) for name, state in states.items()}
+
+
 def _finite(states: Mapping[Any, State]) -> bool:
     return all(bool(torch.isfinite(part).all()) for state in states.values() for part in state)
 
@@ -197,11 +262,15 @@ def prepare(
     actions: Tensor | None = None,
     dtype: torch.dtype | None = None,
     coarsen: int = 1,
+    compile: bool | str = "auto",
+    device: str | torch.device | None = None,
 ) -> Ensemble:
     """Check everything once and return an `Ensemble`; arguments as in `simulate_coupled`.
 
     `coarsen` runs the same Brownian paths on every k-th grid time.
     """
+    if compile not in (True, False, "auto"):
+        raise InvalidArgument(f"compile must be True, False or 'auto', got {compile!r}.")
     if not isinstance(members, Mapping | Sequence):
         raise InvalidArgument(
             f"members must be a mapping or a sequence of systems, got {type(members).__name__}; put one system in [ ]."
@@ -214,13 +283,14 @@ def prepare(
     integer("seed", seed, least=0)
     first = next(iter(named.values()))
     x, paths = start_states(x0, getattr(first, "system", first) if isinstance(first, DERIVED) else first, paths, dtype)
+    x = on_device(x, device, first)
     actions = check_actions(actions, grid, paths)
     if actions is not None and coarsen > 1:
         raise InvalidArgument("actions are held over each step, so a coarser grid is another system; use coarsen=1.")
     fine, grid = grid, grid.coarsen(coarsen)
     saved = grid.saved(save)
     probe = rows(x, 0, min(paths, 2))
-    a = None if actions is None else rows(actions[0].to(x.dtype), 0, len(probe))
+    a = None if actions is None else rows(actions[0].to(x), 0, len(probe))
     ready = {name: engine_member(member, probe, a, grid, paths) for name, member in named.items()}
     widths: dict[str, int] = {}
     for name, member in ready.items():
@@ -231,8 +301,10 @@ def prepare(
                     f"coupled members share one Brownian motion: give them equal noise_dim."
                 )
     noise = tuple(BrownianMotion(seed, fine, width, purpose).coarsen(coarsen) for purpose, width in widths.items())
-    recipe = partial(prepare, named, x0, fine, paths, seed, save=save, actions=actions, dtype=dtype, coarsen=coarsen)
-    return Ensemble(ready, x.detach(), grid, paths, noise, actions, saved, recipe)
+    options: dict[str, Any] = {"save": save, "actions": actions, "dtype": dtype, "coarsen": coarsen, "compile": compile}
+    recipe = partial(prepare, named, x0, fine, paths, seed, device=device, **options)
+    eager = Ensemble(ready, x.detach(), grid, paths, noise, actions, saved, recipe)
+    return replace(eager, compiled=eager.compile(compile, widths))
 
 
 def simulate_coupled(
@@ -247,6 +319,8 @@ def simulate_coupled(
     actions: Tensor | None = None,
     dtype: torch.dtype | None = None,
     executor: Executor | None = None,
+    compile: bool | str = "auto",
+    device: str | torch.device | None = None,
 ) -> CoupledRun:
     """Simulate several systems and their variations on one Brownian path, by the ensemble engine (Euler–Maruyama).
 
@@ -266,6 +340,14 @@ def simulate_coupled(
         executor: where to run the blocks: threads, spawned processes (systems and functions at module level; see
             `sdewm.run.workers`), or another `concurrent.futures.Executor`; the result is the same to the bit on one
             kind of machine.
+        compile: whether to compile several steps at a time with torch's inductor, which needs a C++ compiler: True,
+            False, or "auto", which does so where the work is worth the seconds that it takes (a rule of counted
+            operations). The noise is the same to the bit, the states to rounding. What cannot be traced (a step that
+            depends on numbers by `if` or `item()`, or on its index) runs as it is. Compiled code is kept in memory; it
+            is written to a directory of its own unless the environment variable SDEWM_COMPILE_CACHE names one to keep,
+            which must be private, since it is read with pickle.
+        device: where the states live, for instance "cuda"; by default where x0 or the system's parameters are. The
+            normals are drawn on the CPU all the same, so that the noise is the same on every device.
 
     Returns:
         A `CoupledRun` with trajectories, states (saved, paths, dim), or with moments.
@@ -283,7 +365,8 @@ def simulate_coupled(
         >>> run["xe"].final.shape
         torch.Size([8, 1])
     """
-    ensemble = prepare(members, x0, grid, paths, seed, save=save, actions=actions, dtype=dtype)
+    options: dict[str, Any] = {"save": save, "actions": actions, "dtype": dtype, "compile": compile, "device": device}
+    ensemble = prepare(members, x0, grid, paths, seed, **options)
     if observe is not None:
         return CoupledRun(grid, ensemble.saved, {}, reduce_blocks(ensemble, observe, executor))
     each = list(map_blocks(_Kept(ensemble), ensemble.blocks, executor))

@@ -24,13 +24,14 @@ class Member:
     Attributes:
         noise: (purpose, width) of its groups of noise columns.
         start: from the base's start and the index of its first path to a state.
-        advance: (n, state, normals of each group, actions) to the next state.
+        advance: (n, state, normals of each group, actions) to the next state; n is a whole number, or in code that is
+            being compiled a tensor that stands for one.
         public: the state as an observer sees it.
     """
 
     noise: tuple[tuple[str, int], ...]
     start: Callable[[Tensor, int], State]
-    advance: Callable[[int, State, tuple[Tensor, ...], Tensor | None], State]
+    advance: Callable[[Any, State, tuple[Tensor, ...], Tensor | None], State]
     public: Callable[[State], Any]
 
 

@@ -11,7 +11,7 @@ from ..grid import TimeGrid
 from .categorical import CategoricalMap
 from .error import RepresentationError, check_eps
 from .step_error import StepError, noise_groups, step_error
-from .step_map import StepMap
+from .step_map import StepMap, time_of
 from .system import CheckedSystem, LatentSDE, check_system, system_dtype
 
 
@@ -87,7 +87,7 @@ def _perturb_logits(step: CategoricalMap, error: RepresentationError, eps: float
 
     def logits(n: int, h: Tensor) -> Tensor:
         base = step.logits(n, h)
-        moved = drift(torch.tensor(float(n), dtype=h.dtype, device=h.device), h)
+        moved = drift(time_of(None, n, h), h)
         if not isinstance(moved, Tensor) or moved.shape != base.shape:
             got = tuple(moved.shape) if isinstance(moved, Tensor) else type(moved).__name__
             wanted = tuple(base.shape)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
@@ -66,6 +66,24 @@ def start_states(x0: Start, system: Any, paths: int | None, dtype: torch.dtype |
     if x.ndim == 2 and len(x) != paths:
         raise InvalidArgument(f"x0 has {len(x)} rows, but paths is {paths}; make them equal or give one vector.")
     return x, paths
+
+
+def on_device(x: Tensor, device: str | torch.device | None, system: Any) -> Tensor:
+    """The start on the device that is asked for; by default on that of x0, or of the system's parameters.
+
+    Raises:
+        InvalidArgument: there is no such device.
+    """
+    if device is None:
+        held = next(iter(system.parameters()), None) if isinstance(system, nn.Module) else None
+        return x if held is None or x.device.type != "cpu" else x.to(held.device)
+    try:
+        return x.to(torch.device(device))
+    except (RuntimeError, AssertionError, TypeError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise InvalidArgument(
+            f"device must be one that is there, such as 'cpu', got {device!r}: {first_line}."
+        ) from error
 
 
 def _has_fields(system: Any) -> bool:

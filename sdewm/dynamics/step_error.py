@@ -10,7 +10,7 @@ from torch import Tensor
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
 from .error import ErrorDerivative, ErrorField, Initial, RepresentationError
-from .step_map import StepMap, multiply
+from .step_map import StepMap, multiply, time_of
 
 
 @final
@@ -83,7 +83,7 @@ def step_error(error: RepresentationError, step: StepMap, x: Tensor, grid: TimeG
     root = h**0.5
 
     def time(n: float, y: Tensor) -> Tensor:
-        return torch.tensor(float(n) if grid is None else grid.time(n), dtype=y.dtype, device=y.device)
+        return time_of(grid, n, y)
 
     def field(label: str, function: ErrorField | None, factor: float) -> Callable[[float, Tensor], Tensor] | None:
         if function is None:

@@ -86,6 +86,17 @@ def multiply(scale: Tensor, normals: Tensor) -> Tensor:
     return scale * normals if scale.ndim == 2 else torch.einsum("pdm,pm->pd", scale, normals)
 
 
+def time_of(grid: TimeGrid | None, n: float | Tensor, like: Tensor) -> Tensor:
+    """The time of step n as a tensor without dimensions, in the dtype of the states; without a grid n itself.
+
+    In code that is being compiled n is a tensor, and one piece of code then serves all steps.
+    """
+    if isinstance(n, Tensor):
+        n = n.double()
+        return (n if grid is None else grid.T * (n / grid.steps)).to(like)
+    return torch.tensor(float(n) if grid is None else grid.time(n), dtype=like.dtype, device=like.device)
+
+
 def euler_map(system: Any, grid: TimeGrid, actions: Tensor | None = None, *, x0: Tensor | None = None) -> StepMap:
     """The Euler–Maruyama step x' = x + h f(t_n, x) + √h g(t_n, x) ξ as a `StepMap`.
 
@@ -116,7 +127,7 @@ def euler_map(system: Any, grid: TimeGrid, actions: Tensor | None = None, *, x0:
         return a if actions is None else actions[n].to(x).expand(len(x), -1)
 
     def time(n: int, x: Tensor) -> Tensor:
-        return torch.tensor(grid.time(n), dtype=x.dtype, device=x.device)
+        return time_of(grid, n, x)
 
     def mean(n: int, x: Tensor, a: Tensor | None) -> Tensor:
         return torch.add(x, checked.drift(time(n, x), x, act(n, x, a)), alpha=h)
@@ -146,7 +157,7 @@ class _EulerDerivatives:
 
     def _args(self, n: int, x: Tensor, a: Tensor | None) -> tuple[Tensor, ...]:
         a = self.act(n, x, a)
-        t = torch.tensor(self.grid.time(n), dtype=x.dtype, device=x.device)
+        t = time_of(self.grid, n, x)
         return (t, x) if a is None else (t, x, a)
 
     def mean_jvp(self, n: int, x: Tensor, a: Tensor | None, v: Tensor) -> Tensor:

@@ -218,7 +218,7 @@ def finite_moments(columns: Tensor, ensemble: Ensemble, block: int) -> Moments:
             ensemble.grid.T,
             int(bad.sum()),
         )
-    return Moments.of(columns.double().numpy(), ensemble.noise_key)
+    return Moments.of(columns.double().cpu().numpy(), ensemble.noise_key)
 
 
 def effect_problem(

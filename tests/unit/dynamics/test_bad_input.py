@@ -194,6 +194,8 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: Moments.of(np.zeros((2, 2, 2))), InvalidArgument, ["values", "(2, 2, 2)"]),
     (combine_two_runs, InvalidArgument, ["same noise", "another seed"]),
     (covariance_of_two_runs, InvalidArgument, ["same noise", "another seed"]),
+    (lambda: coupled(DIAGONAL, compile="always"), InvalidArgument, ["compile", "'always'"]),
+    (lambda: coupled(DIAGONAL, device="abacus"), InvalidArgument, ["device", "'abacus'"]),
     (lambda: coupled(DIAGONAL, executor=4), InvalidArgument, ["executor", "got 4"]),
     (lambda: coupled(DIAGONAL, executor=forking()), InvalidArgument, ["executor forks", "'spawn'"]),
     (lambda: coupled(NoDiffusion()), InvalidArgument, ["NoDiffusion has f and no g"]),

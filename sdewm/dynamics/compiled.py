@@ -1,0 +1,247 @@
+"""Several steps of all members as one piece of compiled code."""
+
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor, fx
+
+from .member import Member, State
+from .simplify import attribute, simplify
+
+# So many operations are compiled in one piece: compile time grows with them, and beyond some steps nothing is gained.
+_OPERATIONS, _MOST_STEPS = 400, 10
+# What compiled code costs and saves, measured on one core: seconds a piece and an operation, against nanoseconds an
+# operation and number. The work must be worth the compilation and a half.
+_COMPILE_SECONDS, _COMPILE_SECONDS_EACH = 3.0, 0.03
+_SAVED_NANOSECONDS, _SAVED_MICROSECONDS, _TIMES = 0.25, 2.0, 1.5
+# Below so many numbers even tracing is not worth it.
+_WORTH_A_LOOK = 1 << 26
+_KEPT = 64
+
+Piece = Callable[..., Any]
+_compiled: dict[tuple[Any, ...], Piece] = {}
+
+
+@final
+class NotCompiled(UserWarning):
+    """Compilation was asked for, but is not available; the eager engine gives the same numbers, to rounding."""
+
+
+@final
+@dataclass(frozen=True)
+class Compiled:
+    """`steps` steps of all members, in place on their states.
+
+    Attributes:
+        steps: number of steps a call makes.
+        piece: called with the constants, the index of the first step, the normals (steps, rows, width) of each group,
+            the actions if there are any, and the parts of all states, which it changes.
+        constants: the tensors that the functions of the members hold.
+    """
+
+    steps: int
+    piece: Piece
+    constants: tuple[Tensor, ...]
+
+    def __call__(self, first: int, normals: Sequence[Tensor], a: Tensor | None, parts: Sequence[Tensor]) -> None:
+        """Advance the states, from step `first` on."""
+        index = torch.tensor(first)
+        self.piece(*self.constants, index, *normals, *(() if a is None else (a,)), *parts)
+
+
+@final
+@dataclass(frozen=True)
+class Shape:
+    """What a piece of code is compiled for.
+
+    Attributes:
+        members: the members by name.
+        purposes: the groups of noise columns, with their widths.
+        rows: number of paths.
+        dtype, device: of the states.
+        parts: an example of the parts of each member's state.
+        action_dim: number of actions, 0 for none.
+    """
+
+    members: Mapping[Any, Member]
+    purposes: Mapping[str, int]
+    rows: int
+    dtype: torch.dtype
+    device: torch.device
+    parts: Mapping[Any, State]
+    action_dim: int
+
+    def trace(self, steps: int) -> fx.GraphModule:
+        """The operations of some steps, as a graph; the members' functions are run once, on shapes without numbers."""
+        from torch.fx.experimental.proxy_tensor import make_fx  # here, so that importing the package stays quick
+
+        def several(*tensors: Tensor) -> tuple[Tensor, ...]:
+            given = iter(tensors)
+            index = next(given)
+            noise = {purpose: next(given) for purpose in self.purposes}
+            actions = next(given) if self.action_dim else None
+            old = {name: tuple(next(given) for _ in state) for name, state in self.parts.items()}
+            states = old
+            for k in range(steps):
+                a = None if actions is None else actions[k]
+                states = {
+                    name: member.advance(index + k, states[name], tuple(noise[p][k] for p, _ in member.noise), a)
+                    for name, member in self.members.items()
+                }
+            for name, state in states.items():
+                for part, new in zip(old[name], state, strict=True):
+                    part.copy_(new)
+            return ()
+
+        with torch.no_grad():
+            traced = make_fx(several, tracing_mode="fake", _allow_non_fake_inputs=True)(*self.example(steps))
+        simplify(traced)
+        return traced
+
+    def example(self, steps: int) -> tuple[Tensor, ...]:
+        """Arguments of a piece of some steps."""
+
+        def zeros(*size: int) -> Tensor:
+            return torch.zeros(size, dtype=self.dtype, device=self.device)
+
+        noise = [zeros(steps, self.rows, width) for width in self.purposes.values()]
+        actions = [zeros(steps, self.rows, self.action_dim)] if self.action_dim else []
+        parts = [zeros(self.rows, *part.shape[1:]) for state in self.parts.values() for part in state]
+        return (torch.tensor(0), *noise, *actions, *parts)
+
+
+def compile_steps(shape: Shape, paths: int, steps: int, wanted: bool | str) -> Compiled | None:
+    """The steps of an ensemble as compiled code, or None where that is not wanted, not worth it, or not possible.
+
+    Args:
+        shape: the members and their shapes.
+        paths, steps: size of the whole run.
+        wanted: True, False, or "auto", which compiles where the work is worth it: a rule of counted operations, so that
+            the same call always takes the same way.
+
+    Warns:
+        NotCompiled: it was asked for and is not possible; the message says why.
+    """
+    numbers = paths * steps * sum(shape.purposes.values())
+    if wanted is False or steps < 2 or (wanted == "auto" and numbers < _WORTH_A_LOOK):
+        return None
+    try:
+        operations = _operations(shape.trace(1))
+        length = max(1, min(_OPERATIONS // max(operations, 1), _MOST_STEPS, steps))
+        if wanted == "auto" and not _worth_it(operations, length, shape, paths, steps):
+            return None
+        traced = shape.trace(length)
+        constants = _lift(traced)
+        return Compiled(length, _piece(traced, constants, shape.example(length)), constants)
+    except Exception as error:  # tracing runs somebody's functions, compiling somebody's compiler
+        if wanted is True:
+            first_line = str(error).strip().partition("\n")[0]
+            warnings.warn(
+                f"compile=True is not possible here, so the eager engine is used: {type(error).__name__}: {first_line}",
+                NotCompiled,
+                stacklevel=4,
+            )
+        return None
+
+
+def _operations(traced: fx.GraphModule) -> int:
+    return sum(node.op == "call_function" for node in traced.graph.nodes)
+
+
+def _worth_it(operations: int, length: int, shape: Shape, paths: int, steps: int) -> bool:
+    """Whether compilation saves clearly more than it costs."""
+    width = max(part.shape[-1] for state in shape.parts.values() for part in state)
+    calls = operations * steps * -(-paths // shape.rows)
+    saved = calls * (shape.rows * width * _SAVED_NANOSECONDS * 1e-9 + _SAVED_MICROSECONDS * 1e-6)
+    return saved > _TIMES * (_COMPILE_SECONDS + _COMPILE_SECONDS_EACH * operations * length)
+
+
+def _lift(traced: fx.GraphModule) -> tuple[Tensor, ...]:
+    """Make the tensors that a graph holds its first arguments: equal code then serves other numbers as well."""
+    constants: dict[str, tuple[fx.Node, Tensor]] = {}
+    graph = traced.graph
+    first = next(iter(graph.nodes))
+    for node in list(graph.nodes):
+        if node.op == "get_attr":
+            name = str(node.target)
+            if name not in constants:
+                with graph.inserting_before(first):
+                    place = graph.placeholder(f"constant_{len(constants)}")
+                constants[name] = (place, attribute(traced, name))
+            node.replace_all_uses_with(constants[name][0])
+            graph.erase_node(node)
+    traced.recompile()
+    return tuple(value for _, value in constants.values())
+
+
+def _piece(traced: fx.GraphModule, constants: tuple[Tensor, ...], example: tuple[Tensor, ...]) -> Piece:
+    """Compiled code for a graph; equal graphs of equal shapes share it."""
+    shapes = tuple((tuple(t.shape), tuple(t.stride()), t.dtype, t.device) for t in (*constants, *example))
+    key = (traced.code, shapes, torch.get_num_threads())
+    found = _compiled.get(key)
+    if found is None:
+        import torch._inductor as inductor  # here, since it takes long to import
+
+        with _own_cache(), torch.no_grad():
+            found = inductor.compile(traced, [*constants, *example])
+            found(*constants, *example)  # what does not run must be known now
+        while len(_compiled) >= _KEPT:
+            _compiled.pop(next(iter(_compiled)))
+        _compiled[key] = found
+    return found
+
+
+@contextmanager
+def _own_cache() -> Iterator[None]:
+    """Keep compiled files out of the shared directory that torch takes by default.
+
+    Its caches are read with pickle: who can write there can run code here. They are therefore switched off, and the
+    files go to a directory of this process's own, unless SDEWM_COMPILE_CACHE names a private one.
+    """
+    from torch._functorch import config as functorch_config
+    from torch._inductor import config as inductor_config
+
+    named = os.environ.get("SDEWM_COMPILE_CACHE")
+    if named:
+        _check_private(Path(named))
+    keep = bool(named)
+    before = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = named or _directory()
+    try:
+        with (
+            inductor_config.patch(fx_graph_cache=keep, fx_graph_remote_cache=False, compile_threads=1),
+            functorch_config.patch(enable_autograd_cache=False, enable_remote_autograd_cache=False),
+        ):
+            yield
+    finally:
+        if before is None:
+            del os.environ["TORCHINDUCTOR_CACHE_DIR"]
+        else:
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = before
+
+
+_place: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def _directory() -> str:
+    """A directory of this process's own, gone when it ends."""
+    if not _place:
+        _place.append(tempfile.TemporaryDirectory(prefix="sdewm-", ignore_cleanup_errors=True))
+    return _place[0].name
+
+
+def _check_private(path: Path) -> None:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.stat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise PermissionError(
+            f"SDEWM_COMPILE_CACHE names {path}, which others can write to: what is read from there is run; "
+            f"use a directory of your own, and chmod 700."
+        )

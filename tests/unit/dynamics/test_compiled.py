@@ -1,0 +1,233 @@
+"""Compiled steps: the same noise to the bit, the same states to rounding, and a way out where nothing compiles."""
+
+import math
+import shutil
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from systems import ETA, F64, RHO, Contracting, elementwise, fixed, full_error, sigma, sigma_bar
+from torch import Tensor
+
+from sdewm.drifts import DoubleWell, Linear, TanhNetwork
+from sdewm.dynamics import (
+    BrownianMotion,
+    ErrorCovariance,
+    LatentSDE,
+    RepresentationError,
+    Sensitivity,
+    StepMap,
+    Terms,
+    Variations,
+    compiled,
+    perturb,
+    simulate_coupled,
+    tame,
+)
+from sdewm.dynamics.compiled import NotCompiled
+from sdewm.dynamics.ensemble import prepare
+from sdewm.exceptions import InvalidArgument, NumericalFailure
+from sdewm.grid import TimeGrid
+
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+SHARED = RepresentationError(diffusion=elementwise)
+APART = RepresentationError(sigma, sigma_bar, ETA, RHO)
+GRID = TimeGrid(1.0, 7)
+
+
+class Driven(LatentSDE):
+    """An action and the time drive it."""
+
+    dim, action_dim = 3, 2
+
+    def f(self, t: Tensor, x: Tensor, a: Tensor) -> Tensor:
+        return torch.sin(3.0 * t) * a.sum(1, keepdim=True) - x
+
+    def g(self, t: Tensor, x: Tensor, a: Tensor) -> Tensor:
+        return 0.3 + 0.1 * torch.cos(x) * t
+
+
+def both(members: Mapping[str, Any], x0: Any, grid: TimeGrid = GRID, paths: int = 1500, **options: Any) -> list[Any]:
+    """The run without compilation and with it; what is not compiled fails."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NotCompiled)
+        return [simulate_coupled(members, x0, grid, paths, 3, compile=c, **options) for c in (False, True)]
+
+
+def assert_equal(eager: Any, fast: Any, tolerance: float) -> None:
+    """All trajectories of two runs, to rounding."""
+    for name in eager.trajectories:
+        a, b = eager[name], fast[name]
+        for one, other in zip(a if isinstance(a, tuple) else (a,), b if isinstance(b, tuple) else (b,), strict=True):
+            scale = 1.0 + float(one.states.abs().max())
+            assert one.states.shape == other.states.shape
+            assert float((one.states - other.states).abs().max()) <= tolerance * scale, name
+
+
+GENERAL = Contracting("general")
+MEMBERS = {
+    "general": {
+        "x": GENERAL,
+        "moved": perturb(GENERAL, full_error(), 0.2),
+        "varied": Variations(GENERAL, full_error()),
+        "formula": Variations(GENERAL, full_error(), "formula", Terms.without("mixed")),
+        "slope": Sensitivity(GENERAL, {"W": fixed(3, 3, seed=9)}),
+    },
+    "diagonal": {
+        "x": Contracting("diagonal"),
+        "moved": perturb(Contracting("diagonal"), SHARED, 0.2),
+        "varied": Variations(Contracting("diagonal"), SHARED),
+        "spread": ErrorCovariance(
+            Contracting("diagonal"), RepresentationError(diffusion=elementwise, correlation="independent")
+        ),
+    },
+    "shipped": {
+        "well": tame(DoubleWell(dim=3), GRID),
+        "network": TanhNetwork(dim=3),
+        "varied": Variations(TanhNetwork(dim=3), SHARED),
+    },
+}
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MEMBERS)
+@pytest.mark.filterwarnings("ignore::sdewm.dynamics.compiled.NotCompiled")
+def test_states_are_those_of_the_eager_engine(name: str) -> None:
+    """At all saved times, which no piece of three steps hits, for paths that fill no block."""
+    eager, fast = both(MEMBERS[name], 0.4, save=[0.0, 3 / 7, 4 / 7, 1.0])
+    assert_equal(eager, fast, 1e-12)
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_noise_is_the_same_to_the_bit() -> None:
+    """dx = dB adds up normals; in float32 the order of the sums is the same, and so are the bits."""
+    walk = Linear(a=0.0, diffusion_offset=1.0, dim=2)
+    eager, fast = both({"x": walk}, torch.zeros(2), TimeGrid(4.0, 4), save="all")
+    assert torch.equal(eager["x"].states, fast["x"].states)
+    normals = BrownianMotion(3, TimeGrid(4.0, 4), 2).normals(1500, torch.float32)
+    assert torch.equal(fast["x"].states[1], normals[0])
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_actions_time_and_starts_of_their_own() -> None:
+    actions, start = fixed(7, 1500, 2), fixed(1500, 3, seed=1)
+    eager, fast = both({"x": Driven()}, start, actions=actions)
+    assert_equal(eager, fast, 1e-13)
+    late = simulate_coupled([Driven()], start, GRID, 1500, 3, actions=actions.flip(0), compile=False)
+    assert float((late[0].final - fast["x"].final).abs().max()) > 0.01  # the control: another order of the actions
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_equal_code_serves_other_numbers() -> None:
+    """Another gain is another constant, not another piece of code, and its numbers are the new ones."""
+    first = TanhNetwork(dim=3, gain=0.4, seed=1)
+    both({"x": first}, 0.4, TimeGrid(1.0, 2))
+    known = len(compiled._compiled)
+    eager, fast = both({"x": TanhNetwork(dim=3, gain=0.9, seed=2)}, 0.4, TimeGrid(1.0, 2))
+    assert len(compiled._compiled) == known
+    assert_equal(eager, fast, 1e-12)
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_moments_and_executors_and_a_failure() -> None:
+    """What is observed, on a worker too; and the path and the time of a state that is not finite."""
+    members = {"x": Linear(a=1.0, b=0.5)}
+    runs = [
+        simulate_coupled(members, 1.0, GRID, 3000, 3, observe=first_column, compile=compile)
+        for compile in (False, True)
+    ]
+    assert np.allclose(runs[0].moments[0].mean, runs[1].moments[0].mean, rtol=1e-12)
+    with pytest.raises(NumericalFailure, match=r"path 0 first, at t = 0\.714286"):
+        simulate_coupled([Cliff()], 0.0, GRID, 100, compile=True)
+
+
+def first_column(states: Mapping[str, Tensor]) -> Tensor:
+    """x₁."""
+    return states["x"][:, 0]
+
+
+class Cliff(LatentSDE):
+    """x grows by h a step, and the logarithm of what is left ends it."""
+
+    dim = 1
+
+    def f(self, t: Tensor, x: Tensor) -> Tensor:
+        return torch.ones_like(x) + 0.0 * torch.log(0.5 - x)
+
+    def g(self, t: Tensor, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+
+class Branching(LatentSDE):
+    """Looks at its numbers, which a graph of shapes cannot."""
+
+    dim = 1
+
+    def f(self, t: Tensor, x: Tensor) -> Tensor:
+        return -x if float(x.max()) > 0.0 else x
+
+    def g(self, t: Tensor, x: Tensor) -> Tensor:
+        return torch.ones_like(x)
+
+
+INDEXED = StepMap(lambda n, x, a: (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)[n] * x, lambda n, x, a: torch.ones_like(x), 1, 1)
+
+
+@pytest.mark.parametrize("system", [Branching(), INDEXED], ids=["branching", "indexed"])
+def test_what_cannot_be_traced_runs_as_it_is(system: Any) -> None:
+    """With a warning where compilation was asked for, and without one where it was not."""
+    with pytest.warns(NotCompiled, match="compile=True is not possible here, so the eager engine is used"):
+        asked = simulate_coupled([system], torch.zeros(1, dtype=F64), GRID, 100, compile=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plain = simulate_coupled([system], torch.zeros(1, dtype=F64), GRID, 100)
+    assert torch.equal(asked[0].final, plain[0].final)
+
+
+def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._inductor import config
+
+    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
+    monkeypatch.setattr(compiled, "_compiled", {})
+    system = Linear(a=-1.0, b=math.pi)  # a graph that no other test has
+    with pytest.warns(NotCompiled):
+        asked = simulate_coupled([system], 1.0, GRID, 100, compile=True)
+    assert torch.equal(asked[0].final, simulate_coupled([system], 1.0, GRID, 100, compile=False)[0].final)
+
+
+def test_small_work_is_not_compiled() -> None:
+    """By a rule of counted operations: 2²⁶ numbers are looked at, and worth it if there is enough to compute."""
+    members = {"x": DoubleWell(dim=8)}
+    assert prepare(members, 0.6, TimeGrid(1.0, 100), 10_000).compiled is None
+    with pytest.MonkeyPatch.context() as patch:
+        asked: list[int] = []
+        patch.setattr(compiled, "_piece", lambda *given: asked.append(1) or (lambda *a: None))
+        prepare(members, 0.6, TimeGrid(1.0, 100), 100_000)  # looked at, but not worth it
+        assert not asked
+        assert prepare(members, 0.6, TimeGrid(1.0, 1000), 1_000_000).compiled is not None
+        assert asked
+
+
+def test_a_cache_that_others_can_write_to_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read from it is run."""
+    tmp_path.chmod(0o777)
+    monkeypatch.setenv("SDEWM_COMPILE_CACHE", str(tmp_path))
+    monkeypatch.setattr(compiled, "_compiled", {})
+    with pytest.warns(NotCompiled, match="which others can write to"):
+        simulate_coupled([Linear(a=-1.5)], 1.0, GRID, 100, compile=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("option", "value"), [("compile", "always"), ("device", "abacus"), ("device", 3.5)])
+def test_wrong_options(option: str, value: Any) -> None:
+    with pytest.raises(InvalidArgument, match=f"{option} must be"):
+        simulate_coupled([Linear()], 1.0, GRID, 8, **{option: value})
