@@ -27,6 +27,7 @@ from .grid import TimeGrid as TimeGrid
 from .hypothesis import Facts as Facts
 from .hypothesis import Hypothesis as Hypothesis
 from .hypothesis import declare as declare
+from .jacobian import jacobian_penalty as jacobian_penalty
 from .theory import Expansion as Expansion
 from .theory import OrderTest as OrderTest
 from .theory import WeakIdentity as WeakIdentity
