@@ -1,4 +1,5 @@
 # Two commands do everything: `make reproduce` and `make test`. Each makes .venv if it is missing.
+# `make bench` times the engine beside other packages, which it installs in an environment of their own, .venv-bench.
 #
 #   PYTHON       the interpreter that makes .venv
 #   TORCH_INDEX  a package index to take PyTorch from, for instance its CPU-only one
@@ -7,12 +8,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH_INDEX ?=
 BIN := .venv/bin
 READY := .venv/.ready
+PEERS := jax diffrax numba
 
 # One intra-op thread a process: on shared cores two threads wait for each other.
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: reproduce test quick lint types clean
+.PHONY: reproduce test quick bench lint types clean
 
 reproduce: $(READY)
 	@# A verdict that is not as expected (code 1) is a result: it is drawn and reported, and make still fails.
@@ -25,6 +27,10 @@ test: lint types
 
 quick: lint types
 	$(BIN)/python -m pytest -n 2 -q -m "not slow"
+
+# What torch compiles is kept between runs, in a directory that is nobody else's: it is read back with pickle.
+bench: .venv-bench/.ready
+	TORCHINDUCTOR_CACHE_DIR=$(CURDIR)/.venv-bench/inductor .venv-bench/bin/python -m tests.bench
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -41,4 +47,16 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(if $(TORCH_INDEX),PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --index-url $(TORCH_INDEX) torch)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q -e ".[control,dev]"
+	@touch $@
+
+# A peer that cannot be installed is no failure: its rows say so, with the last line of its log.
+.venv-bench/.ready: setup.cfg pyproject.toml constraints.txt constraints-bench.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, found " + sys.version.split()[0] + "; set PYTHON=...")'
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	$(if $(TORCH_INDEX),PIP_CONSTRAINT=constraints.txt .venv-bench/bin/python -m pip install -q --index-url $(TORCH_INDEX) torch)
+	PIP_CONSTRAINT=constraints.txt .venv-bench/bin/python -m pip install -q -e .
+	@for peer in $(PEERS); do \
+		PIP_CONSTRAINT=constraints-bench.txt .venv-bench/bin/python -m pip install -q $$peer >.venv-bench/$$peer.log 2>&1 \
+		|| echo "$$peer is not installed, see .venv-bench/$$peer.log"; \
+	done
 	@touch $@

@@ -1,5 +1,7 @@
 """The ensemble engine: several systems and their variations on one Brownian path, block by block."""
 
+import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -69,10 +71,11 @@ class Ensemble:
     saved: tuple[int, ...]
     recipe: Callable[[], "Ensemble"]
     compiled: Compiled | None = None
+    mark: str = ""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Members hold closures, which do not travel to another process: there the ensemble is prepared anew.
-        return self.recipe, ()
+        # Members hold closures, which do not travel to another process: there the ensemble is prepared anew, once.
+        return _prepared_again, (self.mark, self.recipe)
 
     @property
     def blocks(self) -> range:
@@ -304,7 +307,22 @@ def prepare(
     options: dict[str, Any] = {"save": save, "actions": actions, "dtype": dtype, "coarsen": coarsen, "compile": compile}
     recipe = partial(prepare, named, x0, fine, paths, seed, device=device, **options)
     eager = Ensemble(ready, x.detach(), grid, paths, noise, actions, saved, recipe)
-    return replace(eager, compiled=eager.compile(compile, widths))
+    return replace(eager, compiled=eager.compile(compile, widths), mark=uuid.uuid4().hex)
+
+
+_KEPT = 4
+_prepared: dict[str, Ensemble] = {}
+_preparing = threading.Lock()
+
+
+def _prepared_again(mark: str, recipe: Callable[[], Ensemble]) -> Ensemble:
+    """The ensemble of a recipe; each block of its brings it along again, so it is kept for the next."""
+    with _preparing:
+        if mark not in _prepared:
+            while len(_prepared) >= _KEPT:
+                _prepared.pop(next(iter(_prepared)))
+            _prepared[mark] = recipe()
+        return _prepared[mark]
 
 
 def simulate_coupled(

@@ -1,0 +1,1 @@
+"""Benchmarks of the simulation engine against its peers; `make bench`."""
