@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 import torch
 from torch import Tensor, fx
@@ -22,7 +22,7 @@ _OPERATIONS, _MOST_STEPS = 400, 6
 # What compiled code costs and saves, measured on one core: seconds a piece and an operation, against nanoseconds an
 # operation and number. The work must be worth the compilation and a half.
 _COMPILE_SECONDS, _COMPILE_SECONDS_EACH = 3.0, 0.03
-_SAVED_NANOSECONDS, _SAVED_MICROSECONDS, _TIMES = 0.25, 2.0, 1.5
+_SAVED_NANOSECONDS, _SAVED_MICROSECONDS, _TIMES = 0.18, 0.5, 1.5
 # Below so many numbers even tracing is not worth it.
 _WORTH_A_LOOK = 1 << 26
 _KEPT = 64
@@ -80,42 +80,37 @@ class Shape:
     parts: Mapping[Any, State]
     action_dim: int
 
-    def trace(self, steps: int) -> fx.GraphModule:
-        """The operations of some steps, as a graph; the members' functions are run once, on shapes without numbers."""
+    def trace(self) -> fx.GraphModule:
+        """The operations of one step, as a graph; the members' functions are run once, on shapes without numbers."""
         from torch.fx.experimental.proxy_tensor import make_fx  # here, so that importing the package stays quick
 
-        def several(*tensors: Tensor) -> tuple[Tensor, ...]:
+        def step(*tensors: Tensor) -> tuple[Tensor, ...]:
             given = iter(tensors)
-            index = next(given)
+            index: Any = next(given)
             noise = {purpose: next(given) for purpose in self.purposes}
-            actions = next(given) if self.action_dim else None
-            old = {name: tuple(next(given) for _ in state) for name, state in self.parts.items()}
-            states = old
-            for k in range(steps):
-                a = None if actions is None else actions[k]
-                states = {
-                    name: member.advance(index + k, states[name], tuple(noise[p][k] for p, _ in member.noise), a)
-                    for name, member in self.members.items()
-                }
-            for name, state in states.items():
-                for part, new in zip(old[name], state, strict=True):
-                    part.copy_(new)
-            return ()
+            a = next(given) if self.action_dim else None
+            states = {name: tuple(next(given) for _ in state) for name, state in self.parts.items()}
+            moved = [
+                member.advance(index, states[name], tuple(noise[p] for p, _ in member.noise), a)
+                for name, member in self.members.items()
+            ]
+            return tuple(part for state in moved for part in state)
 
         with torch.no_grad():
-            trace = make_fx(several, TABLE, tracing_mode="fake", _allow_non_fake_inputs=True)
-            traced = trace(*self.example(steps))
+            trace = make_fx(step, TABLE, tracing_mode="fake", _allow_non_fake_inputs=True)
+            traced = trace(*self.example())
         simplify(traced)
         return traced
 
-    def example(self, steps: int) -> tuple[Tensor, ...]:
-        """Arguments of a piece of some steps."""
+    def example(self, steps: int | None = None) -> tuple[Tensor, ...]:
+        """Arguments of one step, or of a piece of several: these have the normals and actions of each."""
+        several = () if steps is None else (steps,)
 
         def zeros(*size: int) -> Tensor:
             return torch.zeros(size, dtype=self.dtype, device=self.device)
 
-        noise = [zeros(steps, self.rows, width) for width in self.purposes.values()]
-        actions = [zeros(steps, self.rows, self.action_dim)] if self.action_dim else []
+        noise = [zeros(*several, self.rows, width) for width in self.purposes.values()]
+        actions = [zeros(*several, self.rows, self.action_dim)] if self.action_dim else []
         parts = [zeros(self.rows, *part.shape[1:]) for state in self.parts.values() for part in state]
         return (torch.tensor(0), *noise, *actions, *parts)
 
@@ -136,13 +131,13 @@ def compile_steps(shape: Shape, paths: int, steps: int, wanted: bool | str) -> C
     if wanted is False or steps < 2 or (wanted == "auto" and numbers < _WORTH_A_LOOK):
         return None
     try:
-        operations = _operations(shape.trace(1))
+        step = shape.trace()
+        operations = sum(node.op == "call_function" for node in step.graph.nodes)
         length = max(1, min(_OPERATIONS // max(operations, 1), _MOST_STEPS, steps))
         if wanted == "auto" and not _worth_it(operations, length, shape, paths, steps):
             return None
-        traced = shape.trace(length)
-        constants = _lift(traced)
-        return Compiled(length, _piece(traced, constants, shape.example(length)), constants)
+        constants = _lift(step)
+        return Compiled(length, _piece(step, constants, shape, length), constants)
     except Exception as error:  # tracing runs somebody's functions, compiling somebody's compiler
         if wanted is True:
             first_line = str(error).strip().partition("\n")[0]
@@ -152,10 +147,6 @@ def compile_steps(shape: Shape, paths: int, steps: int, wanted: bool | str) -> C
                 stacklevel=4,
             )
         return None
-
-
-def _operations(traced: fx.GraphModule) -> int:
-    return sum(node.op == "call_function" for node in traced.graph.nodes)
 
 
 def _worth_it(operations: int, length: int, shape: Shape, paths: int, steps: int) -> bool:
@@ -184,22 +175,50 @@ def _lift(traced: fx.GraphModule) -> tuple[Tensor, ...]:
     return tuple(value for _, value in constants.values())
 
 
-def _piece(traced: fx.GraphModule, constants: tuple[Tensor, ...], example: tuple[Tensor, ...]) -> Piece:
-    """Compiled code for a graph; equal graphs of equal shapes share it."""
-    shapes = tuple((tuple(t.shape), tuple(t.stride()), t.dtype, t.device) for t in (*constants, *example))
-    key = (traced.code, shapes, torch.get_num_threads())
+def _piece(step: fx.GraphModule, constants: tuple[Tensor, ...], shape: Shape, length: int) -> Piece:
+    """Compiled code for `length` steps; equal steps of equal shapes share it."""
+    example = (*constants, *shape.example(length))
+    shapes = tuple((tuple(t.shape), tuple(t.stride()), t.dtype, t.device) for t in example)
+    key = (step.code, shapes, length, torch.get_num_threads())
     found = _compiled.get(key)
     if found is None:
         import torch._inductor as inductor  # here, since it takes long to import
 
+        repeated = _repeated(step, len(constants), len(shape.purposes) + bool(shape.action_dim), length)
         gc.collect()  # tracing leaves circles behind, which would add to the peak of memory
         with _own_cache(), torch.no_grad():
-            found = inductor.compile(traced, [*constants, *example])
-            found(*constants, *example)  # what does not run must be known now
+            found = inductor.compile(repeated, list(example))
+            found(*example)  # what does not run must be known now
         while len(_compiled) >= _KEPT:
             _compiled.pop(next(iter(_compiled)))
         _compiled[key] = found
     return found
+
+
+def _repeated(step: fx.GraphModule, constants: int, driven: int, length: int) -> fx.GraphModule:
+    """A graph of several steps from that of one, which ends by writing the new states over the old ones.
+
+    Args:
+        step: its arguments are the constants, the index, what drives it (normals and actions), and the states.
+        constants, driven: how many of these there are.
+        length: number of steps.
+    """
+    aten, graph = torch.ops.aten, fx.Graph()
+    places = [node for node in step.graph.nodes if node.op == "placeholder"]
+    given = [graph.placeholder(f"given_{k}") for k in range(len(places))]
+    fixed, index, rest = given[:constants], given[constants], given[constants + 1 :]
+    drive, old = rest[:driven], rest[driven:]
+    states: Sequence[Any] = old
+    for k in range(length):
+        at = graph.call_function(aten.add.Tensor, (index, k)) if k else index
+        now = [graph.call_function(aten.select.int, (each, 0, k)) for each in drive]
+        states = cast(Any, graph.graph_copy(step.graph, dict(zip(places, [*fixed, at, *now, *states], strict=True))))
+    # A part that takes another's old value, as a delay does, must not see what has been written there meanwhile.
+    ends = [graph.call_function(aten.clone.default, (new,)) if new in old else new for new in states]
+    for place, new in zip(old, ends, strict=True):
+        graph.call_function(aten.copy_.default, (place, new))
+    graph.output(())
+    return fx.GraphModule(torch.nn.Module(), graph)
 
 
 @contextmanager

@@ -49,7 +49,8 @@ def throughput(problem: Problem = LONG, counts: tuple[int, ...] = (1, 2), rounds
             with workers(count) as executor:
                 before = ready(executor, count) if executor is not None else {}
                 begun, cpu = time.perf_counter(), time.process_time()
-                simulate(coupled, problem, turn, observe, executor=executor)
+                # Not compiled: what each worker pays for that once would hide how the work itself scales.
+                simulate(coupled, problem, turn, observe, executor=executor, compile=False)
                 wall[count].append(time.perf_counter() - begun)
                 used = [time.process_time() - cpu]
                 if executor is not None:

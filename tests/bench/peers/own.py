@@ -1,6 +1,5 @@
 """This package's own engine."""
 
-import inspect
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 from sdewm.dynamics import Variations, perturb, simulate_coupled
 from sdewm.estimate import Moments
 
-from ..harness import Absent, Job, NotInstalled
+from ..harness import Absent, Job
 from ..problems import X0, Problem, System, SystemByHand, error_of
 
 OWN = "sdewm, eager"
@@ -54,6 +53,7 @@ def simulate(coupled: dict[str, Any], problem: Problem, seed: int, observe: Any,
 
 def _job(problem: Problem, by_hand: bool = False, **options: Any) -> Job:
     coupled, observe = members(problem, by_hand), Observe(problem)
+    options.setdefault("compile", False)
 
     def run(seed: int) -> Moments:
         return simulate(coupled, problem, seed, observe, **options)
@@ -75,12 +75,8 @@ def eager_by_hand(problem: Problem) -> Job:
 
 
 def compiled(problem: Problem) -> Job:
-    """The engine's compiled steps, where the installed package has them."""
-    if "compile" not in inspect.signature(simulate_coupled).parameters:
-        raise NotInstalled("simulate_coupled has no argument compile in this version")
-    if problem.quick:
-        raise Absent("left out of a quick run")
-    return _job(problem, by_hand=problem.kind == "variations", compile=True)
+    """The engine's compiled steps, with derivatives taken automatically."""
+    return _job(problem, compile=True)
 
 
 PEERS = {OWN: eager, "sdewm, eager, derivatives by hand": eager_by_hand, "sdewm, compiled": compiled}

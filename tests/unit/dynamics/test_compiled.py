@@ -12,6 +12,7 @@ import pytest
 import torch
 from systems import ETA, F64, RHO, Contracting, elementwise, fixed, full_error, sigma, sigma_bar
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from sdewm.drifts import DoubleWell, Linear, TanhNetwork
 from sdewm.dynamics import (
@@ -122,6 +123,23 @@ def test_actions_time_and_starts_of_their_own() -> None:
     assert_equal(eager, fast, 1e-13)
     late = simulate_coupled([Driven()], start, GRID, 1500, 3, actions=actions.flip(0), compile=False)
     assert float((late[0].final - fast["x"].final).abs().max()) > 0.01  # the control: another order of the actions
+
+
+def test_a_part_that_takes_anothers_old_value() -> None:
+    """(x, what x was) after five steps, from the graph itself: nothing is compiled."""
+
+    def delay(index: Tensor, z: Tensor, x: Tensor, before: Tensor) -> tuple[Tensor, ...]:
+        return 2.0 * x + z + index, x
+
+    x, before, z = fixed(4, 1), fixed(4, 1, seed=1), fixed(5, 4, 1, seed=2)
+    step = make_fx(delay, tracing_mode="fake")(torch.tensor(0), z[0], x, before)
+    piece = compiled._repeated(step, 0, 1, 5)
+    new = (x, before)
+    for n in range(5):
+        new = delay(torch.tensor(3 + n), z[n], *new)
+    piece(torch.tensor(3), z, x, before)
+    assert torch.equal(x, new[0])
+    assert torch.equal(before, new[1])
 
 
 @needs_compiler
