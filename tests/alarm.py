@@ -13,7 +13,7 @@ from scipy.special import ndtr
 
 from sdewm.estimate import Estimate
 
-FALSE_ALARM = 1e-5
+FALSE_ALARM = 5e-6
 BUDGET = 1e-3
 LIMIT = 5.0
 # Each worker process counts apart, so each gets its share of the run's budget.

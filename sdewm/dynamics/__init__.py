@@ -3,8 +3,8 @@
 from .brownian import NOISE_FORMAT as NOISE_FORMAT
 from .brownian import BrownianMotion as BrownianMotion
 from .categorical import CategoricalMap as CategoricalMap
+from .coupled import simulate_coupled as simulate_coupled
 from .covariance import ErrorCovariance as ErrorCovariance
-from .ensemble import simulate_coupled as simulate_coupled
 from .error import RepresentationError as RepresentationError
 from .perturbed import PerturbedSDE as PerturbedSDE
 from .perturbed import perturb as perturb

@@ -16,14 +16,14 @@ from ..estimate import Moments
 from ..exceptions import InvalidArgument, NumericalFailure
 from ..grid import TimeGrid
 from ..validation import integer
-from .brownian import BLOCK, NOISE_FORMAT, BrownianMotion
+from .brownian import BLOCK, NOISE_FORMAT
 from .compiled import Compiled, Shape, compile_steps
 from .covariance import ErrorCovariance
 from .member import Member, State
 from .members import engine_member
+from .noise import INDEPENDENT, Motion, Noise, check_clusters, cluster_means, pieces, whole_clusters
 from .sensitivity import Sensitivity
 from .start import Start, check_actions, on_device, rows, start_states
-from .trajectory import Trajectory
 from .variation import Variations
 
 GROUP = 4
@@ -31,27 +31,6 @@ DERIVED = (Variations, Sensitivity, ErrorCovariance)
 _CHECK_EVERY = 32
 
 Observe = Callable[[Mapping[Any, Any]], Tensor]
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class CoupledRun:
-    """What a coupled simulation has kept.
-
-    Attributes:
-        grid: the time grid.
-        saved: index of each saved time.
-        trajectories: for each member a `Trajectory`, or several for `Variations` and the like; empty if observed.
-        moments: for each saved time the moments of what was observed; empty if nothing was.
-    """
-
-    grid: TimeGrid
-    saved: tuple[int, ...]
-    trajectories: Mapping[Any, Any]
-    moments: tuple[Moments, ...]
-
-    def __getitem__(self, name: Any) -> Any:
-        return self.trajectories[name]
 
 
 @final
@@ -66,10 +45,11 @@ class Ensemble:
     x0: Tensor
     grid: TimeGrid
     paths: int
-    noise: tuple[BrownianMotion, ...]
+    noise: tuple[Motion, ...]
     actions: Tensor | None
     saved: tuple[int, ...]
     recipe: Callable[[], "Ensemble"]
+    cluster: int = 1
     compiled: Compiled | None = None
     mark: str = ""
 
@@ -142,7 +122,7 @@ class Ensemble:
                     None,
                     int((~finite).sum()),
                 )
-            result.append(Moments.of(value.double().cpu().numpy(), self.noise_key))
+            result.append(Moments.of(cluster_means(value, self.cluster).double().cpu().numpy(), self.noise_key))
         return tuple(result)
 
     @torch.no_grad()
@@ -154,7 +134,7 @@ class Ensemble:
         counts: list[int] = []
         for gap in (b - a for a, b in pairwise((0, *(n for n in self.saved if n)))):
             counts += [compiled.steps] * (gap // compiled.steps) + [1] * (gap % compiled.steps)
-        streams = [m.pieces(block, self.x0.dtype, counts) for m in self.noise]
+        streams = [pieces(m, block, self.x0.dtype, counts) for m in self.noise]
         n = 0
         yield n, _copied(states)
         for steps, *drawn in zip(counts, *streams, strict=True):
@@ -267,10 +247,11 @@ def prepare(
     coarsen: int = 1,
     compile: bool | str = "auto",
     device: str | torch.device | None = None,
+    motion: Noise = INDEPENDENT,
 ) -> Ensemble:
     """Check everything once and return an `Ensemble`; arguments as in `simulate_coupled`.
 
-    `coarsen` runs the same Brownian paths on every k-th grid time.
+    `coarsen` runs the same Brownian paths on every k-th grid time; `motion` is the joint law of the paths.
     """
     if compile not in (True, False, "auto"):
         raise InvalidArgument(f"compile must be True, False or 'auto', got {compile!r}.")
@@ -290,6 +271,7 @@ def prepare(
     actions = check_actions(actions, grid, paths)
     if actions is not None and coarsen > 1:
         raise InvalidArgument("actions are held over each step, so a coarser grid is another system; use coarsen=1.")
+    check_clusters(motion, paths, {"x0": x, "actions": actions})
     fine, grid = grid, grid.coarsen(coarsen)
     saved = grid.saved(save)
     probe = rows(x, 0, min(paths, 2))
@@ -303,10 +285,10 @@ def prepare(
                     f"member {name!r} has {width} noise columns for {purpose!r}, another member {widths[purpose]}; "
                     f"coupled members share one Brownian motion: give them equal noise_dim."
                 )
-    noise = tuple(BrownianMotion(seed, fine, width, purpose).coarsen(coarsen) for purpose, width in widths.items())
+    noise = tuple(each.coarsen(coarsen) for each in motion.motions(seed, fine, widths))
     options: dict[str, Any] = {"save": save, "actions": actions, "dtype": dtype, "coarsen": coarsen, "compile": compile}
-    recipe = partial(prepare, named, x0, fine, paths, seed, device=device, **options)
-    eager = Ensemble(ready, x.detach(), grid, paths, noise, actions, saved, recipe)
+    recipe = partial(prepare, named, x0, fine, paths, seed, device=device, motion=motion, **options)
+    eager = Ensemble(ready, x.detach(), grid, paths, noise, actions, saved, recipe, motion.cluster)
     return replace(eager, compiled=eager.compile(compile, widths), mark=uuid.uuid4().hex)
 
 
@@ -325,81 +307,11 @@ def _prepared_again(mark: str, recipe: Callable[[], Ensemble]) -> Ensemble:
         return _prepared[mark]
 
 
-def simulate_coupled(
-    members: Mapping[Any, Any] | Sequence[Any],
-    x0: Start,
-    grid: TimeGrid,
-    paths: int | None = None,
-    seed: int = 0,
-    *,
-    observe: Observe | None = None,
-    save: str | Sequence[float] = "final",
-    actions: Tensor | None = None,
-    dtype: torch.dtype | None = None,
-    executor: Executor | None = None,
-    compile: bool | str = "auto",
-    device: str | torch.device | None = None,
-) -> CoupledRun:
-    """Simulate several systems and their variations on one Brownian path, by the ensemble engine (Euler–Maruyama).
-
-    Args:
-        members: named systems (`LatentSDE`, torchsde SDE, `perturb(...)`, `StepMap`, `CategoricalMap`), `Variations`,
-            `Sensitivity` or `ErrorCovariance`; a sequence is named 0, 1, ….
-        x0: start of the base: a number, (dim,) or (paths, dim); perturbed members start at x0 + ε η.
-        grid: time grid.
-        paths: number of paths; not needed if x0 has one row a path.
-        seed: whole number >= 0; equal seeds give equal noise, also in `simulate`.
-        observe: called with {name: state} at each saved time, where a state is (paths, dim), or a named tuple for
-            `Variations`, `Sensitivity` and `ErrorCovariance`; returns (paths,) or (paths, k). Then only the moments of
-            its values are kept.
-        save: "final", "all", or grid times.
-        actions: (steps, action_dim) or (steps, paths, action_dim), held over each step.
-        dtype: dtype of the states; by default that of x0 or of the first system.
-        executor: where to run the blocks: threads, spawned processes (systems and functions at module level; see
-            `sdewm.run.workers`), or another `concurrent.futures.Executor`; the result is the same to the bit on one
-            kind of machine.
-        compile: whether to compile several steps at a time with torch's inductor, which needs a C++ compiler: True,
-            False, or "auto", which does so where the work is worth the seconds that it takes (a rule of counted
-            operations). The noise is the same to the bit, the states to rounding. What cannot be traced (a step that
-            depends on numbers by `if` or `item()`, or on its index) runs as it is. Compiled code is kept in memory; it
-            is written to a directory of its own unless the environment variable SDEWM_COMPILE_CACHE names one to keep,
-            which must be private, since it is read with pickle.
-        device: where the states live, for instance "cuda"; by default where x0 or the system's parameters are. The
-            normals are drawn on the CPU all the same, so that the noise is the same on every device.
-
-    Returns:
-        A `CoupledRun` with trajectories, states (saved, paths, dim), or with moments.
-
-    Raises:
-        InvalidArgument: a shape, a number of noise columns, or an argument is wrong.
-        NumericalFailure: a state is not finite.
-
-    Example:
-        >>> from sdewm.drifts import Linear
-        >>> from sdewm.dynamics import RepresentationError, perturb
-        >>> base = Linear(a=-1.0, b=0.5)
-        >>> error = RepresentationError(diffusion=lambda t, x: torch.ones_like(x))
-        >>> run = simulate_coupled({"x": base, "xe": perturb(base, error, 0.1)}, 1.0, TimeGrid(1.0, 20), paths=8)
-        >>> run["xe"].final.shape
-        torch.Size([8, 1])
-    """
-    options: dict[str, Any] = {"save": save, "actions": actions, "dtype": dtype, "compile": compile, "device": device}
-    ensemble = prepare(members, x0, grid, paths, seed, **options)
-    if observe is not None:
-        return CoupledRun(grid, ensemble.saved, {}, reduce_blocks(ensemble, observe, executor))
-    each = list(map_blocks(_Kept(ensemble), ensemble.blocks, executor))
-    trajectories: dict[Any, Any] = {}
-    for name in ensemble.members:
-        parts = [torch.cat(blocks, dim=1) for blocks in zip(*(block[name] for block in each), strict=True)]
-        kept = [Trajectory(grid, part, ensemble.saved) for part in parts]
-        trajectories[name] = tuple(kept) if len(kept) > 1 else kept[0]
-    return CoupledRun(grid, ensemble.saved, trajectories, ())
-
-
 def reduce_blocks(ensemble: Ensemble, observe: Observe, executor: Executor | None = None) -> tuple[Moments, ...]:
     """Moments over all blocks for each saved time, merged in the order of the blocks."""
     total: tuple[Moments, ...] = ()
-    for part in map_blocks(_Observed(ensemble, observe), ensemble.blocks, executor):
+    parts = map_blocks(_Observed(ensemble, observe), ensemble.blocks, executor)
+    for part in whole_clusters(parts, ensemble.cluster, BLOCK * GROUP):
         total = part if not total else tuple(a.merge(b) for a, b in zip(total, part, strict=True))
     return total
 
@@ -430,19 +342,3 @@ class _Observed:
 
     def __call__(self, block: int) -> tuple[Moments, ...]:
         return self.ensemble.observe(block, self.function)
-
-
-@final
-@dataclass(frozen=True)
-class _Kept:
-    ensemble: Ensemble
-
-    def __call__(self, block: int) -> dict[Any, tuple[Tensor, ...]]:
-        saved = [
-            {name: (state if isinstance(state, tuple) else (state,)) for name, state in states.items()}
-            for states in self.ensemble.run(block)
-        ]
-        return {
-            name: tuple(torch.stack(parts) for parts in zip(*(s[name] for s in saved), strict=True))
-            for name in saved[0]
-        }

@@ -17,6 +17,7 @@ from .sensitivity import Sensitivity, sensitivity_member
 from .start import check_initial_error
 from .step_error import add_error, noise_groups, step_error
 from .step_map import StepMap, multiply
+from .total_noise import TotalNoise, total_noise_member
 from .variation import Variations, Varied, variation_step
 
 
@@ -30,6 +31,8 @@ def engine_member(member: Any, probe: Tensor, a: Tensor | None, grid: TimeGrid, 
         return covariance_member(member, probe, a, grid)
     if isinstance(member, Sensitivity):
         return sensitivity_member(member, engine_member(member.system, probe, a, grid, paths), probe, a)
+    if isinstance(member, TotalNoise):
+        return total_noise_member(engine_member(member.of, probe, a, grid, paths), grid.steps)
     if isinstance(member, CategoricalMap):
         return _categorical(member, probe, a)
     step = step_map_of(member, probe, a, grid)

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..dynamics.brownian import BLOCK
 from ..dynamics.categorical import CategoricalMap
 from ..dynamics.derivatives import curve_derivatives
-from ..dynamics.ensemble import Ensemble, map_blocks, prepare
+from ..dynamics.ensemble import GROUP, Ensemble, map_blocks, prepare
 from ..dynamics.error import RepresentationError, check_eps
+from ..dynamics.noise import INDEPENDENT, Noise, check_clusters, cluster_means, whole_clusters
 from ..dynamics.perturbed import perturb
 from ..dynamics.start import Start, rows, start_states
 from ..dynamics.step_map import StepMap
@@ -62,6 +64,7 @@ class Effect:
         extrapolate: factor between the two step sizes that are combined, 1 for none.
         flags: what no interval covers.
         hypotheses: what was assumed.
+        noise: joint law of the paths; moments are those of the means over its clusters.
     """
 
     system: Any
@@ -76,6 +79,7 @@ class Effect:
     executor: Executor | None
     flags: tuple[str, ...] = ()
     hypotheses: tuple[Hypothesis, ...] = ()
+    noise: Noise = INDEPENDENT
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An executor stays where it is: another process works on the blocks that it is given.
@@ -85,12 +89,32 @@ class Effect:
     def moments(self, members: Mapping[str, Any], observe: Observe) -> Moments:
         """Moments of the observed columns, followed by their discretisation corrections if there are any."""
 
+        columns = self._columns(members, observe)
+        parts = ((part,) for part in map_blocks(columns, columns.fine.blocks, self.executor))
+        return total(part for (part,) in whole_clusters(parts, self.noise.cluster, BLOCK * GROUP))
+
+    def paths_of_block(self, members: Mapping[str, Any], observe: Observe, block: int = 0) -> Tensor:
+        """The same columns path by path, (paths, k), for one block of at most 4096 paths."""
+        return self._columns(members, observe).values(block)
+
+    def _columns(self, members: Mapping[str, Any], observe: Observe) -> "_Columns":
+        check_clusters(self.noise, self.paths, {"initial": self.error.initial})
+
         def ensemble(coarsen: int) -> Ensemble:
-            return prepare(members, self.x0, self.grid, self.paths, self.seed, actions=self.actions, coarsen=coarsen)
+            return prepare(
+                members,
+                self.x0,
+                self.grid,
+                self.paths,
+                self.seed,
+                actions=self.actions,
+                coarsen=coarsen,
+                motion=self.noise,
+            )
 
         fine = ensemble(1)
         coarse = ensemble(self.extrapolate) if self.extrapolate > 1 else None
-        return total(map_blocks(_Columns(fine, coarse, self.extrapolate, observe), fine.blocks, self.executor))
+        return _Columns(fine, coarse, self.extrapolate, observe)
 
     def variations(self, terms: Terms = Terms(), error: RepresentationError | None = None) -> Variations:
         """The base with its variations."""
@@ -191,11 +215,15 @@ class _Columns:
     observe: Observe
 
     def __call__(self, block: int) -> Moments:
+        return finite_moments(self.values(block), self.fine, block)
+
+    def values(self, block: int) -> Tensor:
+        """The columns (paths, k), and their corrections."""
         columns = self._values(self.fine, block)
         if self.coarse is not None:
             correction = (columns - self._values(self.coarse, block)) / (self.factor - 1)
             columns = torch.cat((columns + correction, correction), dim=1)
-        return finite_moments(columns, self.fine, block)
+        return columns
 
     def _values(self, ensemble: Ensemble, block: int) -> Tensor:
         (states,) = ensemble.run(block)
@@ -203,7 +231,7 @@ class _Columns:
 
 
 def finite_moments(columns: Tensor, ensemble: Ensemble, block: int) -> Moments:
-    """Moments of one block's columns (paths, k).
+    """Moments of one block's columns (paths, k), one observation a cluster of paths that depend on each other.
 
     Raises:
         NumericalFailure: a value is not finite; names the path.
@@ -218,7 +246,7 @@ def finite_moments(columns: Tensor, ensemble: Ensemble, block: int) -> Moments:
             ensemble.grid.T,
             int(bad.sum()),
         )
-    return Moments.of(columns.double().cpu().numpy(), ensemble.noise_key)
+    return Moments.of(cluster_means(columns, ensemble.cluster).double().cpu().numpy(), ensemble.noise_key)
 
 
 def effect_problem(

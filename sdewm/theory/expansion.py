@@ -1,5 +1,6 @@
 """The second-order expansion of a loss in the size of a representation error."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -16,8 +17,10 @@ from ..estimate import Estimate
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
 from ..hypothesis import Hypothesis
+from ..validation import integer, one_of, positive
 from .effect import FORMS as FORMS
 from .effect import Effect, Loss, effect_problem, terms_of
+from .methods import METHODS, WORK, Method, fixed, reach
 
 
 class Comparison(NamedTuple):
@@ -41,6 +44,7 @@ class Expansion:
         corrections: by how much the extrapolation in the step size has moved P, Q and S; empty without it.
         flags: what the intervals do not cover: a bias that stays, tamed steps, hypotheses that were not checked.
         hypotheses: what the expansion assumes, each by name and with how it is known.
+        method: how the coefficients were estimated, and at what cost.
     """
 
     P: Estimate
@@ -50,6 +54,7 @@ class Expansion:
     corrections: tuple[Estimate, ...]
     flags: tuple[str, ...]
     hypotheses: tuple[Hypothesis, ...] = field(repr=False)
+    method: Method
     _problem: Effect = field(repr=False)
     _terms: Terms = field(repr=False)
 
@@ -103,8 +108,8 @@ def _compared(problem: Effect, eps: float, states: Mapping[str, Any]) -> list[Te
     return [effect, eps * p + eps**2 * (q + 0.5 * s)]
 
 
-def _coefficients(problem: Effect, states: Mapping[str, Any]) -> list[Tensor]:
-    return problem.coefficients(states["varied"])
+# Paths that hypotheses are checked on where their number is not given.
+_PROBES = 4096
 
 
 def expand(
@@ -124,6 +129,9 @@ def expand(
     scheme: str = "auto",
     assume: Sequence[str] = (),
     executor: Executor | None = None,
+    method: str = "plain",
+    tolerance: float | None = None,
+    work: int = WORK,
 ) -> Expansion:
     """The coefficients P, Q, S of E ℓ(x^ε) − E ℓ(x⁰) = εP + ε²(Q + S/2) + O(ε³), each with an interval.
 
@@ -153,6 +161,18 @@ def expand(
             result.
         executor: where to run the blocks of paths: threads, spawned processes (then system, error and loss must be at
             module level; see `sdewm.run.workers`), or another `concurrent.futures.Executor`.
+        method: how to estimate with fewer paths. "plain": independent paths. "antithetic": pairs W and −W, whose means
+            are the observations. "controls": regression on W_T and W_T² − T of every noise column. "sobol": replicates
+            of scrambled Sobol points through a Brownian bridge, whose means are the observations (without a tolerance
+            64 to 127 replicates of a power of two, and paths that are left over are not used). "multilevel": many paths
+            on coarse grids, corrected by few on finer ones. "auto": the one whose pilot promises the fewest path-steps.
+            The last two need a tolerance.
+        tolerance: in place of `paths`: the half-width of the 95 % intervals of P and of Q + S/2, relative to their
+            values, or to a tenth of their pathwise root mean square where that is more, since no relative interval is
+            short around zero. The grid stays as it is: its bias is not part of the interval, and `method.bias` reports
+            how large the extrapolation's correction was.
+        work: with a tolerance, the cap on path-steps (steps of single paths, coarse twins included). Where it is hit,
+            the intervals are wider than asked for, and a warning and `flags` say so.
 
     Returns:
         An `Expansion`.
@@ -183,6 +203,13 @@ def expand(
         True
     """
     terms = terms_of(form, without)
+    one_of("method", method, ("auto", *METHODS))
+    if tolerance is not None:
+        positive("tolerance", tolerance)
+        integer("work", work, least=1)
+        if paths is not None:
+            raise InvalidArgument(f"tolerance sets the number of paths itself; leave out paths, got {paths!r}.")
+        paths = None if isinstance(x0, Tensor) and x0.ndim == 2 else _PROBES
     problem = effect_problem(
         system,
         error,
@@ -198,6 +225,18 @@ def expand(
         assume=assume,
         executor=executor,
     )
-    moments = problem.moments({"varied": problem.variations(terms)}, partial(_coefficients, problem))
-    p, q, s, *corrections = moments.estimates()
-    return Expansion(p, q, s, form, tuple(corrections), problem.flags, problem.hypotheses, problem, terms)
+    flags = problem.flags
+    if tolerance is None:
+        problem, found = fixed(problem, terms, method)
+        how = found.method(method, "as asked for", grid.steps)
+    else:
+        problem, found, how = reach(problem, terms, method, tolerance, work)
+        if how.short and how.reached is not None:
+            wide = max(how.reached)
+            short = (
+                f"the tolerance {tolerance:g} was not reached: the intervals are {wide:.2g} wide after {how.spent:.3g}"
+            )
+            flags = (*flags, f"{short} path-steps, and work is {work:.3g}")
+            warnings.warn(f"{flags[-1]}; allow more work, or a larger tolerance", stacklevel=2)
+    p, q, s = found.coefficients
+    return Expansion(p, q, s, form, found.corrections, flags, problem.hypotheses, how, problem, terms)

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ...dynamics.categorical import CONTINUOUS, NO_DERIVATIVE, CategoricalMap
-from ...dynamics.ensemble import simulate_coupled
+from ...dynamics.coupled import simulate_coupled
 from ...dynamics.error import RepresentationError
 from ...dynamics.start import Start, rows, start_states
 from ...dynamics.tamed import tame

@@ -38,7 +38,9 @@ from sdewm.dynamics import (
 )
 from sdewm.dynamics.brownian import generator
 from sdewm.dynamics.ensemble import prepare
+from sdewm.dynamics.noise import LARGEST, Antithetic
 from sdewm.dynamics.reference import IntegerBrownian
+from sdewm.dynamics.sobol import Sobol, SobolMotion
 from sdewm.dynamics.system import check_system
 from sdewm.estimate import Moments
 from sdewm.exceptions import HypothesisFails, InvalidArgument, Refused
@@ -217,6 +219,24 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: BrownianMotion(0, GRID, 0), InvalidArgument, ["dim", "got 0"]),
     (lambda: BrownianMotion(0, 1.0, 1), InvalidArgument, ["grid must be a TimeGrid", "float"]),  # type: ignore[arg-type]
     (lambda: BrownianMotion(0, GRID, 1).normals(0), InvalidArgument, ["paths", "got 0"]),
+    (lambda: SobolMotion(0, 1.0, 1), InvalidArgument, ["grid must be a TimeGrid", "float"]),  # type: ignore[arg-type]
+    (lambda: SobolMotion(0, GRID, 2, groups=(("paths", 3),)), InvalidArgument, ["groups", "('paths', 2)", "3"]),
+    (lambda: SobolMotion(0, GRID, 5301), InvalidArgument, ["grid and dim", "4 steps x 5301", "21204", "21201"]),
+    (lambda: SobolMotion(0, GRID, 0), InvalidArgument, ["dim", "got 0"]),
+    (lambda: Sobol(48), InvalidArgument, ["points must be a power of two", "got 48"]),
+    (lambda: Sobol(2 * LARGEST), InvalidArgument, ["points must be a power of two up to 262144", "got 524288"]),
+    (lambda: Antithetic(Sobol(LARGEST)), InvalidArgument, ["of must have clusters", "131072", "262144"]),
+    (lambda: prepare([DIAGONAL], 0.5, GRID, 5, motion=Antithetic()), InvalidArgument, ["paths", "multiple", "2", "5"]),
+    (
+        lambda: prepare([DIAGONAL], fixed(4, 3), GRID, 4, motion=Antithetic()),
+        InvalidArgument,
+        ["x0 differs from path to path", "(4, 3)"],
+    ),
+    (
+        lambda: prepare([Driven()], 0.5, GRID, 4, actions=fixed(4, 4, 2), motion=Antithetic()),
+        InvalidArgument,
+        ["actions differs from path to path", "(4, 4, 2)"],
+    ),
     (lambda: NOISE(0), Refused, ["interval of whole steps"]),
     (lambda: NOISE(0.5, 1.0), Refused, ["between grid points", "0.5 to 1"]),
     (lambda: NOISE(0, 1, return_U=True), Refused, ["space-time", "srk"]),
