@@ -14,8 +14,10 @@ from sdewm.run import Store
 from sdewm.run.store import write_whole
 
 from . import FIGURES
+from .cost import draw_cost_curves, draw_tolerance
 from .kit import Cases, Drawing
 
+RECORDS = Path(__file__).parents[1] / "analysis" / "records"
 NOTATION = (
     "Notation. Base dx⁰ = g dt + ḡ dB; with an error of size ε: dx^ε = (g + εσ) dt + ḡ dB + ε σ̄ dW, x^ε(0) = x₀ + "
     "εη; ρ is the correlation of B and W (shared: W = B). y₁ = dx^ε/dε and y₂ = ½ d²x^ε/dε² at ε = 0. R = E ℓ(x^ε) − "
@@ -66,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
                 command="python -m analysis --claims {claim} "
                 f"--budget {verdicts['budget']} --seed {verdicts['seed']}",
                 notation=NOTATION,
+                appendix=_costs(given.results, given.out),
             )
             last = f"report: {page.resolve()}"
     except SdewmError as error:
@@ -76,6 +79,20 @@ def main(arguments: list[str] | None = None) -> int:
     if last:
         print(last)
     return 0
+
+
+def _costs(results: Path, out: Path) -> list[tuple[str, str, tuple[Path, str] | None]]:
+    """What was measured of the engine and of the estimators: by `make bench` here, else as it is on record."""
+    sections: list[tuple[str, str, tuple[Path, str] | None]] = []
+    for name, title, draw in (
+        ("bench", "How cost grows", draw_cost_curves),
+        ("estimators", "Cost against tolerance", draw_tolerance),
+    ):
+        place = next((p for p in (results / f"{name}.json", RECORDS / f"{name}.json") if p.exists()), None)
+        if place is not None:
+            found = json.loads(place.read_text(encoding="utf-8"))
+            sections.append((title, found.get("table", ""), _save(f"cost-{name}", draw(found), out)))
+    return sections
 
 
 def _cases(claim: str, lines: list[dict[str, Any]], store: Store) -> Cases:

@@ -22,6 +22,7 @@ th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px soli
 figure { margin: 1rem 0; padding: .5rem; background: #fff; color: #222; border: 1px solid var(--line); }
 figure img { width: 100%; height: auto; max-width: 46rem; display: block; margin: 0 auto; }
 figcaption { font-size: .9rem; padding: .5rem; } code { background: var(--soft); padding: .1rem .3rem; }
+pre { font-size: .75rem; line-height: 1.35; }
 .note { border-left: 3px solid var(--line); padding-left: .8rem; } dl { font-size: .9rem; } dt { font-weight: 600; }
 @media print { h2 { break-after: avoid; } figure { break-inside: avoid; } }
 """
@@ -35,6 +36,7 @@ def write_report(
     *,
     command: str,
     notation: str = "",
+    appendix: Sequence[tuple[str, str, tuple[Path, str] | None]] = (),
 ) -> Path:
     """Write `place`/index.html and return its path.
 
@@ -45,6 +47,7 @@ def write_report(
         made: for each claim how its records were made.
         command: the command that recreates a claim, with `{claim}` where its name goes.
         notation: what the symbols mean, once for all sections.
+        appendix: further sections: a title, plain text that keeps its lines, and a PNG with its caption, or None.
     """
     lines: Sequence[Mapping[str, Any]] = verdicts["verdicts"]
     claims = list(dict.fromkeys(line["claim"] for line in lines))
@@ -62,6 +65,9 @@ def write_report(
     for claim in claims:
         own = [line for line in lines if line["claim"] == claim]
         body.append(_section(claim, own, figures.get(claim), made.get(claim, {}), command.format(claim=claim)))
+    for title, text, figure in appendix:
+        body.append(f"<h2>{_text(title)}</h2>" + (f"<pre class='wide'>{_text(text)}</pre>" if text else ""))
+        body.append("" if figure is None else _figure(title, *figure))
     page = (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
@@ -97,11 +103,7 @@ def _section(
     if first["note"]:
         parts.append(f"<p class='note'>{_text(first['note'])}</p>")
     if figure is not None:
-        data = base64.b64encode(figure[0].read_bytes()).decode()
-        parts.append(
-            f"<figure><img alt='Figure for {_text(claim)}: {_text(figure[1])}' src='data:image/png;base64,{data}'>"
-            f"<figcaption>{_text(figure[1])}</figcaption></figure>"
-        )
+        parts.append(_figure(claim, *figure))
     for line in lines:
         low, high = Power(*line["power"]).interval()
         flags = "".join(f"<br>{_text(flag)}" for flag in line["verdict"]["flags"])
@@ -113,6 +115,14 @@ def _section(
     facts = {"source": first["source"], "made again by": command, **made}
     items = "".join(f"<dt>{_text(key)}</dt><dd>{_text(value)}</dd>" for key, value in facts.items())
     return "".join(parts) + f"<details><summary>How it was made</summary><dl>{items}</dl></details>"
+
+
+def _figure(name: str, picture: Path, caption: str) -> str:
+    data = base64.b64encode(picture.read_bytes()).decode()
+    return (
+        f"<figure><img alt='Figure for {_text(name)}: {_text(caption)}' src='data:image/png;base64,{data}'>"
+        f"<figcaption>{_text(caption)}</figcaption></figure>"
+    )
 
 
 def _outcome(verdict: Mapping[str, Any]) -> str:

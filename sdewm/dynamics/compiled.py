@@ -18,7 +18,7 @@ from .member import Member, State
 from .simplify import attribute, simplify
 
 # So many operations are compiled in one piece: compile time grows with them, and beyond some steps nothing is gained.
-_OPERATIONS, _MOST_STEPS = 400, 6
+_OPERATIONS, _MOST_STEPS = 400, 10
 # What compiled code costs and saves, measured on one core: seconds a piece and an operation, against nanoseconds an
 # operation and number. The work must be worth the compilation and a half.
 _COMPILE_SECONDS, _COMPILE_SECONDS_EACH = 3.0, 0.03

@@ -62,8 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
             result["rows"].append(row(sized, rounds, math.inf if options.smoke else 40.0))
     _rest(result, options.parts, options.smoke)
     result["made"]["load_after"] = os.getloadavg()
+    result["table"] = table(result)
     write_whole(options.out, (json.dumps(result, indent=1) + "\n").encode())
-    print(table(result))
+    print(result["table"])
     return int(any(peer["status"] == "wrong" for one in result["rows"] for peer in one["peers"]))
 
 

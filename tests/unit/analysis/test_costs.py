@@ -1,0 +1,50 @@
+"""The figures of cost draw the numbers that are on record, and the report shows them with their table."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from figures.__main__ import RECORDS, _costs
+from figures.cost import draw_cost_curves, draw_tolerance
+from sdewm.claims.report import write_report
+
+BENCH = json.loads((RECORDS / "bench.json").read_text(encoding="utf-8"))
+ESTIMATORS = json.loads((RECORDS / "estimators.json").read_text(encoding="utf-8"))
+
+
+def test_curves_are_those_of_the_record() -> None:
+    drawn = draw_cost_curves(BENCH)
+    assert set(drawn.data) == {curve["curve"] for curve in BENCH["curves"]}
+    for curve in BENCH["curves"]:
+        best = [min(r) for r in curve.get("cpu_seconds", curve.get("wall_seconds"))]
+        assert drawn.data[curve["curve"]]["seconds"] == best
+    axes = [ax for ax in drawn.figure.axes if ax.get_visible()]
+    assert len(axes) == len(BENCH["curves"])
+    assert all(ax.get_title(loc="left").startswith("slope") for ax in axes)
+
+
+def test_tolerances_are_those_of_the_record() -> None:
+    drawn = draw_tolerance(ESTIMATORS)
+    for name, case in ESTIMATORS.items():
+        assert sorted(drawn.data[name]["chosen"]) == sorted(row["with pilot"] for row in case["curve"])
+        # What this is about: less work, and the more so the smaller the interval.
+        gains = [p / c for p, c in zip(drawn.data[name]["plain"], drawn.data[name]["chosen"], strict=True)]
+        assert min(gains) > 1.0
+        assert gains[0] == max(gains)
+
+
+def test_a_benchmark_of_this_machine_takes_the_records_place(tmp_path: Path) -> None:
+    own = {**BENCH, "table": "my <own> table"}
+    (tmp_path / "bench.json").write_text(json.dumps(own), encoding="utf-8")
+    sections = _costs(tmp_path, tmp_path / "out")
+    assert [title for title, _, _ in sections] == ["How cost grows", "Cost against tolerance"]
+    assert sections[0][1] == "my <own> table"
+    page = write_report(tmp_path, {"verdicts": []}, {}, {}, command="{claim}", appendix=sections).read_text()
+    assert "my &lt;own&gt; table" in page
+    assert page.count("data:image/png;base64,") == 2
+
+
+@pytest.mark.parametrize("row", BENCH["rows"], ids=lambda row: row["title"])
+def test_no_peer_of_the_record_was_wrong(row: dict[str, object]) -> None:
+    assert all(peer["status"] in ("ok", "left out", "not installed") for peer in row["peers"])  # type: ignore[attr-defined]
