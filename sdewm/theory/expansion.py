@@ -129,7 +129,7 @@ def expand(
     scheme: str = "auto",
     assume: Sequence[str] = (),
     executor: Executor | None = None,
-    method: str = "plain",
+    method: str | None = None,
     tolerance: float | None = None,
     work: int = WORK,
 ) -> Expansion:
@@ -161,12 +161,12 @@ def expand(
             result.
         executor: where to run the blocks of paths: threads, spawned processes (then system, error and loss must be at
             module level; see `sdewm.run.workers`), or another `concurrent.futures.Executor`.
-        method: how to estimate with fewer paths. "plain": independent paths. "antithetic": pairs W and −W, whose means
-            are the observations. "controls": regression on W_T and W_T² − T of every noise column. "sobol": replicates
-            of scrambled Sobol points through a Brownian bridge, whose means are the observations (without a tolerance
-            64 to 127 replicates of a power of two, and paths that are left over are not used). "multilevel": many paths
-            on coarse grids, corrected by few on finer ones. "auto": the one whose pilot promises the fewest path-steps.
-            The last two need a tolerance.
+        method: how to estimate with fewer paths; by default "auto" with a tolerance and "plain" without. "plain":
+            independent paths. "antithetic": pairs W and −W, whose means are the observations. "controls": regression on
+            W_T and W_T² − T of every noise column. "sobol": replicates of scrambled Sobol points through a Brownian
+            bridge, whose means are the observations (without a tolerance 64 to 127 replicates of a power of two, and
+            paths that are left over are not used). "multilevel": many paths on coarse grids, corrected by few on finer
+            ones. "auto": the one whose pilot promises the fewest path-steps. The last two need a tolerance.
         tolerance: in place of `paths`: the half-width of the 95 % intervals of P and of Q + S/2, relative to their
             values, or to a tenth of their pathwise root mean square where that is more, since no relative interval is
             short around zero. The grid stays as it is: its bias is not part of the interval, and `method.bias` reports
@@ -203,7 +203,11 @@ def expand(
         True
     """
     terms = terms_of(form, without)
-    one_of("method", method, ("auto", *METHODS))
+    method = one_of("method", method or ("plain" if tolerance is None else "auto"), ("auto", *METHODS))
+    if method == "auto" and tolerance is None:
+        raise InvalidArgument(
+            "tolerance is needed for method='auto', which chooses what reaches it; give tolerance=0.01, or a method."
+        )
     if tolerance is not None:
         positive("tolerance", tolerance)
         integer("work", work, least=1)

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from sdewm.dynamics.brownian import generator
 from sdewm.jacobian import GRUMap, jacobian_penalty, step_and_penalty
 
 INPUTS = 30
@@ -47,10 +48,14 @@ def penalised(step: Callable[[Tensor], Tensor], target: Tensor, **options: Any) 
 
 def cases(hidden: int, paths: int) -> dict[str, tuple[torch.nn.Module, Tensor, dict[str, Case], dict[str, Case]]]:
     """For each map: its parameters, the states, the losses (the first is the unit), and the bare penalties."""
-    torch.manual_seed(0)  # a script of its own: nobody else's random state
     cell = torch.nn.GRUCell(INPUTS, hidden)
     layers = torch.nn.Sequential(torch.nn.Linear(INPUTS + hidden, 256), torch.nn.Tanh(), torch.nn.Linear(256, hidden))
-    x, target = torch.randn(paths, INPUTS + hidden), torch.randn(paths, hidden)
+    source = generator(0, "penalty benchmark")
+    for parameter in (*cell.parameters(), *layers.parameters()):
+        bound = parameter.shape[-1] ** -0.5
+        torch.nn.init.uniform_(parameter, -bound, bound, generator=source)
+    x = torch.randn(paths, INPUTS + hidden, generator=source)
+    target = torch.randn(paths, hidden, generator=source)
 
     def plain(x: Tensor) -> Tensor:
         return cell(x[:, :INPUTS], x[:, INPUTS:])

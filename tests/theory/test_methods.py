@@ -273,3 +273,14 @@ def test_laws_combine() -> None:
     p, c = found.targets
     assert p.n == 16
     assert_all_cover([(p, richardson(8)[0]), (c, richardson(8)[1])])
+
+
+def test_a_tolerance_chooses_by_itself() -> None:
+    """A method is named only where somebody wants another; without a tolerance nothing can be chosen."""
+    chosen = expand(BASE, SHARED, square, 1.0, GRID, tolerance=0.1)
+    named = expand(BASE, SHARED, square, 1.0, GRID, tolerance=0.1, method="plain")
+    assert chosen.method.predicted
+    assert not named.method.predicted
+    assert expand(BASE, SHARED, square, 1.0, GRID, 256).method.name == "plain"
+    with pytest.raises(InvalidArgument, match="tolerance is needed for method='auto'"):
+        expand(BASE, SHARED, square, 1.0, GRID, 256, method="auto")
