@@ -1,5 +1,6 @@
 """The ensemble engine: several systems and their variations on one Brownian path, block by block."""
 
+import math
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -231,7 +232,9 @@ def _copied(states: Mapping[Any, State]) -> dict[Any, State]:
 
 
 def _finite(states: Mapping[Any, State]) -> bool:
-    return all(bool(torch.isfinite(part).all()) for state in states.values() for part in state)
+    # A sum is finite only if all its terms are; that of large finite ones need not be, and then they are looked at.
+    parts = (part for state in states.values() for part in state)
+    return all(math.isfinite(float(part.sum())) or bool(torch.isfinite(part).all()) for part in parts)
 
 
 def prepare(

@@ -11,6 +11,7 @@ import torch
 from systems import F64, Contracting, Geometric, Network, fixed, full_error, sigma_bar, square_sum
 from torch import Tensor
 
+from sdewm.drifts import Linear
 from sdewm.dynamics import (
     BrownianMotion,
     LatentSDE,
@@ -397,3 +398,10 @@ def test_a_drift_that_works_in_place_does_not_change_the_start() -> None:
     simulate(Greedy(), x0, TimeGrid(1.0, 3))
     simulate_coupled([Greedy()], x0, TimeGrid(1.0, 3))
     assert bool((x0 == 1.0).all())
+
+
+def test_states_whose_sum_overflows_are_finite() -> None:
+    """1000 paths at 1e306 add up to infinity, and none of them is."""
+    still = Linear(a=0.0, dim=1)
+    run = simulate_coupled([still], 1e306, TimeGrid(1.0, 40), 1000)
+    assert bool((run[0].final == 1e306).all())
