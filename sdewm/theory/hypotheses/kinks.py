@@ -18,9 +18,11 @@ _PIECES = 31
 # How often a piece is halved; a jump stays, a bend halves with its piece.
 _HALVINGS = {torch.float64: 32, torch.float32: 12}
 _STAYS, _LOOK_BACK = 0.8, 3
-# What is smaller than this part of the largest value and of the widest difference anywhere is rounding, or a seam in
-# a library function: where all states lie in one place that may be all that varies.
+# What is smaller than this part of the widest difference anywhere is rounding.
 _SEEN = {torch.float64: 1e-6, torch.float32: 1e-3}
+# What is smaller than this part of the values is a seam inside a library function, such as that of softplus, 2e-9:
+# where all states lie in one place it may be all that varies.
+_SEAM = 1e-8
 _NEIGHBOURHOOD = {torch.float64: 1e-4, torch.float32: 1e-2}
 
 
@@ -114,7 +116,7 @@ def _search(function: Rows, left: Tensor, right: Tensor, order: int) -> Jump | N
     a, b = points[rows, k], points[rows, k + 1]
     at_a, at_b = values[rows, k], values[rows, k + 1]
     scale = torch.nan_to_num(values).abs().amax()
-    seen = _SEEN.get(left.dtype, 1e-3) * torch.maximum(widest, scale)
+    seen = torch.maximum(_SEEN.get(left.dtype, 1e-3) * widest, _SEAM * scale)
     floor = torch.maximum(seen, 1e3 * torch.finfo(left.dtype).eps * (1.0 + scale))
     history = [gaps[rows, k].abs().amax(1)]
     for _ in range(_HALVINGS.get(left.dtype, 12)):

@@ -322,3 +322,11 @@ def test_text() -> None:
     jump = Jump(1, 2.0, torch.arange(6, dtype=F64) / 2)
     assert str(jump) == "its first derivative jumps by 2 at x = (0, 0.5, 1, 1.5, …)"
     assert str(Jump(0, 0.5, torch.zeros(1))) == "the function itself jumps by 0.5 at x = (0)"
+
+
+@pytest.mark.parametrize(("size", "seen"), [(1e-3, True), (1e-5, True), (1e-7, True), (2e-9, False)])
+def test_a_small_jump_beside_large_values(size: float, seen: bool) -> None:
+    """A seam of a library function, 2e-9 of the values, is passed over; what is fifty times as large is not."""
+    left, right = torch.full((4, 1), -1.0, dtype=F64), torch.full((4, 1), 1.0, dtype=F64)
+    found = find_jump(lambda x: x + size * torch.relu(x - 0.3), left, right, 1)
+    assert (found is not None) is seen
