@@ -191,6 +191,9 @@ def expand(
         not be probed is named in `flags`. Where a hypothesis fails the remainder need not be of order ε³, or R may be
         infinite while every sample mean is finite.
 
+        The intervals of "sobol" are a little short where one normal decides almost everything and the loss is skewed:
+        measured on x² of one geometric Brownian motion, those called 95 % cover 90 to 94 %.
+
     Source: Fang, Du, Wang, Zhang, arXiv:2501.00195, the loss expansion (as reconstructed); Lim, Erichson, Hodgkinson,
     Mahoney, Noisy Recurrent Neural Networks, arXiv:2102.04877.
 
