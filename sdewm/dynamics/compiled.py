@@ -5,7 +5,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, final
@@ -17,12 +17,14 @@ from .elementary import TABLE
 from .member import Member, State
 from .simplify import attribute, simplify
 
-# So many operations are compiled in one piece: compile time grows with them, and beyond some steps nothing is gained.
-_OPERATIONS, _MOST_STEPS = 400, 10
+# A call costs some microseconds of Python, so that few paths of few columns take several steps at a time, up to so many
+# numbers. More would be slower: the steps of one path wait for each other, those of different paths do not. Compile
+# time grows with the operations.
+_NUMBERS, _OPERATIONS, _MOST_STEPS = 1 << 13, 400, 10
 # What compiled code costs and saves, measured on one core: seconds a piece and an operation, against nanoseconds an
 # operation and number. The work must be worth the compilation and a half.
-_COMPILE_SECONDS, _COMPILE_SECONDS_EACH = 3.0, 0.03
-_SAVED_NANOSECONDS, _SAVED_MICROSECONDS, _TIMES = 0.18, 0.5, 1.5
+_COMPILE_SECONDS, _COMPILE_SECONDS_EACH = 5.0, 0.02
+_SAVED_NANOSECONDS, _SAVED_MICROSECONDS, _TIMES = 0.1, 0.5, 1.5
 # Below so many numbers even tracing is not worth it.
 _WORTH_A_LOOK = 1 << 26
 _KEPT = 64
@@ -42,20 +44,20 @@ class Compiled:
     """`steps` steps of all members, in place on their states.
 
     Attributes:
-        steps: number of steps a call makes.
-        piece: called with the constants, the index of the first step, the normals (steps, rows, width) of each group,
-            the actions if there are any, and the parts of all states, which it changes.
+        steps, rows: number of steps a call makes, and of paths.
+        piece: called with a list that it may empty: the constants, the index of the first step, the normals (steps,
+            rows, width) of each group, the actions if there are any, and the parts of all states, which it changes.
         constants: the tensors that the functions of the members hold.
     """
 
     steps: int
+    rows: int
     piece: Piece
     constants: tuple[Tensor, ...]
 
-    def __call__(self, first: int, normals: Sequence[Tensor], a: Tensor | None, parts: Sequence[Tensor]) -> None:
-        """Advance the states, from step `first` on."""
-        index = torch.tensor(first)
-        self.piece(*self.constants, index, *normals, *(() if a is None else (a,)), *parts)
+    def __call__(self, first: Tensor, driven: Sequence[Tensor], parts: Sequence[Tensor]) -> None:
+        """Advance the states from step `first` on, driven by the normals of each group and the actions if any."""
+        self.piece([*self.constants, first, *driven, *parts])
 
 
 @final
@@ -133,11 +135,12 @@ def compile_steps(shape: Shape, paths: int, steps: int, wanted: bool | str) -> C
     try:
         step = shape.trace()
         operations = sum(node.op == "call_function" for node in step.graph.nodes)
-        length = max(1, min(_OPERATIONS // max(operations, 1), _MOST_STEPS, steps))
+        numbers = shape.rows * max(shape.purposes.values())
+        length = max(1, min(_NUMBERS // numbers, _OPERATIONS // max(operations, 1), _MOST_STEPS, steps))
         if wanted == "auto" and not _worth_it(operations, length, shape, paths, steps):
             return None
         constants = _lift(step)
-        return Compiled(length, _piece(step, constants, shape, length), constants)
+        return Compiled(length, shape.rows, _piece(step, constants, shape, length), constants)
     except Exception as error:  # tracing runs somebody's functions, compiling somebody's compiler
         if wanted is True:
             first_line = str(error).strip().partition("\n")[0]
@@ -182,17 +185,40 @@ def _piece(step: fx.GraphModule, constants: tuple[Tensor, ...], shape: Shape, le
     key = (step.code, shapes, length, torch.get_num_threads())
     found = _compiled.get(key)
     if found is None:
-        import torch._inductor as inductor  # here, since it takes long to import
-
         repeated = _repeated(step, len(constants), len(shape.purposes) + bool(shape.action_dim), length)
         gc.collect()  # tracing leaves circles behind, which would add to the peak of memory
         with _own_cache(), torch.no_grad():
-            found = inductor.compile(repeated, list(example))
-            found(*example)  # what does not run must be known now
+            found = _build(repeated, constants, shape.example(length))
         while len(_compiled) >= _KEPT:
             _compiled.pop(next(iter(_compiled)))
         _compiled[key] = found
     return found
+
+
+def _build(graph: fx.GraphModule, constants: Sequence[Tensor], example: Sequence[Tensor]) -> Piece:
+    """Compiled code for a graph, called with the list of its arguments; it has run once, so that it is known to run."""
+    from torch._inductor.compile_fx import compile_fx, compile_fx_inner  # here, since it takes long to import
+
+    inner: list[Any] = []
+
+    def remember(*given: Any, **options: Any) -> Any:
+        inner.append(compile_fx_inner(*given, **options))
+        return inner[-1]
+
+    whole = cast(Callable[..., Any], compile_fx(graph, [*constants, *example], inner_compile=remember))
+    # What torch wraps around the code, for gradients and views that there are none of here, takes longer than a short
+    # step does. The code without it is used if it does the same.
+    direct = getattr(inner[0], "current_callable", None) if len(inner) == 1 else None
+    generator = torch.Generator().manual_seed(0)
+    given = [v + torch.rand(v.shape, generator=generator).to(v) if v.is_floating_point() else v for v in example]
+    copies = [value.clone() for value in given]
+    whole(*constants, *given)
+    if callable(direct):
+        with suppress(Exception):
+            direct([*constants, *copies])
+            if all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(given, copies, strict=True)):
+                return cast(Piece, direct)
+    return lambda arguments: whole(*arguments)
 
 
 def _repeated(step: fx.GraphModule, constants: int, driven: int, length: int) -> fx.GraphModule:
@@ -240,6 +266,8 @@ def _own_cache() -> Iterator[None]:
     try:
         with (
             inductor_config.patch(fx_graph_cache=keep, fx_graph_remote_cache=False, compile_threads=1),
+            # Sizes are part of the key; looking at them again takes a tenth of a short step.
+            inductor_config.patch(size_asserts=False, alignment_asserts=False),
             # A product and a sum in one rounding: faster, and if anything more exact.
             inductor_config.patch({"cpp.enable_floating_point_contract_flag": "fast"}),
             functorch_config.patch(enable_autograd_cache=False, enable_remote_autograd_cache=False),

@@ -1,5 +1,6 @@
-"""The hyperbolic tangent in single precision, in half of the time that the vector library takes."""
+"""Tangent, sine and cosine in single precision, in half of the time that the vector library takes."""
 
+import math
 from typing import Any
 
 import torch
@@ -18,6 +19,10 @@ _TOP = (
     -2.76076847742355e-16,
 )
 _BOTTOM = (4.89352518554385e-03, 2.26843463243900e-03, 1.18534705686654e-04, 1.19825839466702e-06)
+
+# π in three parts of 24 bits each, and (sin r − r)/r³ as a polynomial in r² for |r| <= π/2, to 7e-9 of sin r.
+_PI = (3.1415927410125732, -8.742277657347586e-08, -3.4302490200117637e-15)
+_SINE = (-1.66666580e-01, 8.33305053e-03, -1.98090400e-04, 2.60515161e-06)
 
 
 def tanh(x: Tensor) -> Any:
@@ -38,4 +43,39 @@ def tanh(x: Tensor) -> Any:
     return x * top / bottom
 
 
-TABLE = {torch.ops.aten.tanh.default: tanh}
+def sin(x: Tensor) -> Any:
+    """sin x for single precision, to 2e-7 and what one rounding of x changes; other dtypes are left to torch."""
+    if x.dtype != torch.float32:
+        return NotImplemented
+    periods = torch.round(x * (1.0 / math.pi))
+    return _remaining(x, periods) * (1.0 - 2.0 * _odd(periods))
+
+
+def cos(x: Tensor) -> Any:
+    """cos x for single precision, to 2e-7 and what one rounding of x changes; other dtypes are left to torch."""
+    if x.dtype != torch.float32:
+        return NotImplemented
+    periods = torch.floor(x * (1.0 / math.pi))
+    return _remaining(x, periods + 0.5) * (2.0 * _odd(periods) - 1.0)
+
+
+def _odd(number: Tensor) -> Tensor:
+    """1 for odd whole numbers, 0 for even ones."""
+    return number - 2.0 * torch.floor(0.5 * number)
+
+
+def _remaining(x: Tensor, periods: Tensor) -> Tensor:
+    """sin(x − π periods), where that is at most π/2 in absolute value."""
+    r = x
+    for part in _PI:
+        r = r - periods * part
+    # Numbers so large that rounding alone turns them around have no sine, but it stays within ±1.
+    r = r.clamp(-0.5 * math.pi, 0.5 * math.pi)
+    square = r * r
+    series = torch.full_like(square, _SINE[-1])
+    for coefficient in _SINE[-2::-1]:
+        series = series * square + coefficient
+    return r + r * (square * series)
+
+
+TABLE = {torch.ops.aten.tanh.default: tanh, torch.ops.aten.sin.default: sin, torch.ops.aten.cos.default: cos}

@@ -30,6 +30,7 @@ from .variation import Variations
 GROUP = 4
 DERIVED = (Variations, Sensitivity, ErrorCovariance)
 _CHECK_EVERY = 32
+_NUMBERS, _DRAWN = 1 << 13, 1 << 17
 
 Observe = Callable[[Mapping[Any, Any]], Tensor]
 
@@ -61,17 +62,12 @@ class Ensemble:
     @property
     def blocks(self) -> range:
         """The numbers of all blocks."""
-        return range(-(-self.paths // self._rows))
+        return range(-(-self.paths // (BLOCK * GROUP)))
 
     def span(self, block: int) -> tuple[int, int]:
         """First path of a block, and how many of its paths belong to the ensemble."""
-        first = block * self._rows
-        return first, min(self.paths - first, self._rows)
-
-    @property
-    def _rows(self) -> int:
-        # Compiled code goes over a piece of noise once, so that the piece should stay in the cache.
-        return BLOCK if self.compiled is not None else BLOCK * GROUP
+        first = block * BLOCK * GROUP
+        return first, min(self.paths - first, BLOCK * GROUP)
 
     def compile(self, wanted: bool | str, widths: Mapping[str, int]) -> Compiled | None:
         """The steps as compiled code, or None; see `compile_steps`."""
@@ -79,7 +75,10 @@ class Ensemble:
         with torch.no_grad():
             parts = self._start(0, min(self.paths, 2), 2)
         a = 0 if self.actions is None else int(self.actions.shape[-1])
-        shape = Shape(self.members, widths, BLOCK, self.x0.dtype, self.x0.device, parts, a)
+        # Compiled code goes over all paths once a step: they should be worth the call, and stay in the cache.
+        width = max(part.shape[-1] for state in parts.values() for part in state)
+        groups = min(GROUP, max(1, _NUMBERS // (BLOCK * width)), -(-self.paths // BLOCK))
+        shape = Shape(self.members, widths, BLOCK * groups, self.x0.dtype, self.x0.device, parts, a)
         return compile_steps(shape, self.paths, longest, wanted)
 
     def run(self, block: int) -> Iterator[dict[Any, Any]]:
@@ -128,30 +127,54 @@ class Ensemble:
 
     @torch.no_grad()
     def _pieces(self, block: int, compiled: Compiled) -> Iterator[tuple[int, dict[Any, State]]]:
-        """As `_steps`, but several steps at a time wherever none of them is to be seen."""
+        """As `_steps`, but only saved times are seen; from one to the next paths run in parts that fit the cache."""
         first, count = self.span(block)
-        states = self._start(first, count, BLOCK)
+        parts = [self._part(first + k, compiled) for k in range(0, count, compiled.rows)]
+        for n, *states in zip(sorted({0, *self.saved}), *parts, strict=True):
+            yield (
+                n,
+                {name: tuple(map(torch.cat, zip(*(s[name] for s in states), strict=True))) for name in self.members},
+            )
+
+    @torch.no_grad()
+    def _part(self, first: int, compiled: Compiled) -> Iterator[dict[Any, State]]:
+        """The states of the paths from `first` on at time 0 and each saved time; they change with the next."""
+        count = min(self.paths - first, compiled.rows)
+        states = self._start(first, count, compiled.rows)
         parts = [part for state in states.values() for part in state]
-        counts: list[int] = []
-        for gap in (b - a for a, b in pairwise((0, *(n for n in self.saved if n)))):
-            counts += [compiled.steps] * (gap // compiled.steps) + [1] * (gap % compiled.steps)
-        streams = [pieces(m, block, self.x0.dtype, counts) for m in self.noise]
-        n = 0
-        yield n, _copied(states)
-        for steps, *drawn in zip(counts, *streams, strict=True):
-            noise = [piece.to(self.x0.device) for piece in drawn]
-            a = None
-            if self.actions is not None:
-                a = torch.stack([self._action(n + k, first, BLOCK) for k in range(steps)])
-            if steps == compiled.steps:
-                compiled(n, noise, a, parts)
-            else:
-                by_purpose = dict(zip((m.purpose for m in self.noise), (piece[0] for piece in noise), strict=True))
-                moved = self._advance(n, states, by_purpose, None if a is None else a[0])
-                for part, new in zip(parts, (new for state in moved.values() for new in state), strict=True):
-                    part.copy_(new)
-            n += steps
-            yield n, _copied(states) if n in self.saved else states
+        # So many steps are drawn at a time that the normals are still in the cache when they are used.
+        width = sum(width for member in self.members.values() for _, width in member.noise)
+        most = max(1, _DRAWN // (compiled.rows * width) // compiled.steps) * compiled.steps
+        gaps = [b - a for a, b in pairwise(sorted({0, *self.saved}))]
+        counts = [count for gap in gaps for count in _counts(gap, most, compiled.steps)]
+        blocks = range(first // BLOCK, (first + compiled.rows) // BLOCK)
+        streams = [zip(*(pieces(m, b, self.x0.dtype, counts) for b in blocks), strict=True) for m in self.noise]
+        indices = torch.arange(self.saved[-1]).unbind()
+        n, drawn = 0, zip(counts, *streams, strict=True)
+        yield states
+        for gap in gaps:
+            end = n + gap
+            while n < end:
+                steps, *pieces_of = next(drawn)
+                driven = [(each[0] if len(each) == 1 else torch.cat(each, 1)).to(self.x0.device) for each in pieces_of]
+                if self.actions is not None:
+                    driven.append(torch.stack([self._action(n + k, first, compiled.rows) for k in range(steps)]))
+                if steps % compiled.steps == 0:
+                    each = zip(*(piece.chunk(steps // compiled.steps) for piece in driven), strict=True)
+                    for k, now in enumerate(each):
+                        compiled(indices[n + k * compiled.steps], now, parts)
+                else:
+                    self._one(n, states, [piece[0] for piece in driven])
+                n += steps
+            yield states
+
+    def _one(self, n: int, states: Mapping[Any, State], driven: Sequence[Tensor]) -> None:
+        """A single step in place of compiled ones."""
+        normals = dict(zip((m.purpose for m in self.noise), driven, strict=False))
+        moved = self._advance(n, states, normals, None if self.actions is None else driven[-1])
+        for name, state in states.items():
+            for part, new in zip(state, moved[name], strict=True):
+                part.copy_(new)
 
     def _start(self, first: int, count: int, total: int) -> dict[Any, State]:
         # A copy: a drift that works in place must not change the caller's start, nor one member another's.
@@ -226,9 +249,10 @@ def failure(path: int, n: int, grid: TimeGrid, count: int, of: int, member: str 
     )
 
 
-def _copied(states: Mapping[Any, State]) -> dict[Any, State]:
-    """What is kept must not change with the states."""
-    return {name: tuple(part.clone() for part in state) for name, state in states.items()}
+def _counts(gap: int, most: int, steps: int) -> list[int]:
+    """Numbers of steps to draw at a time: at most `most` and whole pieces of `steps`, then what is left one by one."""
+    whole, rest = gap - gap % steps, gap % steps
+    return [most] * (whole // most) + [whole % most] * bool(whole % most) + [1] * rest
 
 
 def _finite(states: Mapping[Any, State]) -> bool:

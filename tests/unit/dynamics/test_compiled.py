@@ -30,7 +30,8 @@ from sdewm.dynamics import (
     tame,
 )
 from sdewm.dynamics.compiled import NotCompiled
-from sdewm.dynamics.ensemble import prepare
+from sdewm.dynamics.ensemble import prepare, reduce_blocks
+from sdewm.dynamics.sobol import Sobol
 from sdewm.exceptions import InvalidArgument, NumericalFailure
 from sdewm.grid import TimeGrid
 
@@ -214,10 +215,9 @@ def test_what_cannot_be_traced_runs_as_it_is(system: Any) -> None:
 def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     from torch._inductor import config
 
-    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
     monkeypatch.setattr(compiled, "_compiled", {})
     system = Linear(a=-1.0, b=math.pi)  # a graph that no other test has
-    with pytest.warns(NotCompiled):
+    with config.patch({"cpp.cxx": ("no-such-compiler",)}), pytest.warns(NotCompiled):
         asked = simulate_coupled([system], 1.0, GRID, 100, compile=True)
     assert torch.equal(asked[0].final, simulate_coupled([system], 1.0, GRID, 100, compile=False)[0].final)
 
@@ -249,3 +249,24 @@ def test_a_cache_that_others_can_write_to_is_not_read(tmp_path: Path, monkeypatc
 def test_wrong_options(option: str, value: Any) -> None:
     with pytest.raises(InvalidArgument, match=f"{option} must be"):
         simulate_coupled([Linear()], 1.0, GRID, 8, **{option: value})
+
+
+@needs_compiler
+def test_dependent_paths_stay_one_observation() -> None:
+    """A replicate of 2048 points is larger than what runs at a time, and smaller than a block."""
+    seen = []
+    for compile in (False, True):
+        ensemble = prepare([DoubleWell()], 0.3, GRID, 8192, motion=Sobol(2048), compile=compile)
+        assert (ensemble.compiled is not None) is compile
+        assert [ensemble.span(block) for block in ensemble.blocks] == [(0, 4096), (4096, 4096)]
+        seen.append(reduce_blocks(ensemble, lambda s: s[0])[0])
+    assert [m.n for m in seen] == [4, 4]
+    assert np.allclose(seen[0].covariance, seen[1].covariance, rtol=1e-6)
+
+
+@needs_compiler
+def test_states_of_several_parts_are_joined_in_order() -> None:
+    """Saved times between, a last block that is not full, and steps that are no multiple of a piece."""
+    eager, fast = both({"x": Linear(a=-0.5, b=0.6)}, 1.0, TimeGrid(1.0, 11), paths=5000, save=[3 / 11, 4 / 11, 1.0])
+    assert fast["x"].states.shape == (3, 5000, 1)
+    assert_equal(eager, fast, 1e-6)
