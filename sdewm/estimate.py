@@ -18,6 +18,10 @@ _SAME_NOISE = (
 )
 
 
+# Skewness of a mean above which its correction for skewness is no small one.
+_SKEWED = 0.4
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -32,6 +36,7 @@ class Moments:
         scatter: (k, k) sums of products of deviations from the mean.
         low, high: (k,) extremes, by which a single dominating path is noticed.
         noise: what fixes the noise of this run; two runs on the same noise are dependent.
+        observations: (n, k) all of them, where there are few: intervals then correct for their skewness.
     """
 
     n: int
@@ -40,10 +45,11 @@ class Moments:
     low: Array
     high: Array
     noise: str | None = None
+    observations: Array | None = None
 
     @staticmethod
-    def of(values: ArrayLike, noise: str | None = None) -> "Moments":
-        """Moments of `values` of shape (n, k) or (n,)."""
+    def of(values: ArrayLike, noise: str | None = None, keep: bool = False) -> "Moments":
+        """Moments of `values` of shape (n, k) or (n,), and these themselves if they are to be kept."""
         x = np.asarray(values, dtype=np.float64)
         x = x[:, None] if x.ndim == 1 else x
         if x.ndim != 2 or not x.shape[0]:
@@ -51,26 +57,32 @@ class Moments:
         with np.errstate(invalid="ignore"):  # an infinite value makes its own moments NaN, and that is noticed
             mean = x.mean(0)
             deviation = x - mean
-            return Moments(len(x), mean, deviation.T @ deviation, x.min(0), x.max(0), noise)
+            scatter = deviation.T @ deviation
+            return Moments(len(x), mean, scatter, x.min(0), x.max(0), noise, x if keep else None)
 
     def to_arrays(self) -> dict[str, Array]:
         """All numbers as named arrays, for a file."""
-        return {
+        arrays = {
             "n": np.array([self.n], dtype=np.float64),
             "mean": self.mean,
             "scatter": self.scatter,
             "low": self.low,
             "high": self.high,
         }
+        return arrays if self.observations is None else {**arrays, "observations": self.observations}
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, Array], noise: str | None = None) -> "Moments":
         """The inverse of `to_arrays`."""
-        return Moments(int(arrays["n"][0]), arrays["mean"], arrays["scatter"], arrays["low"], arrays["high"], noise)
+        mean, scatter, low, high = (arrays[name] for name in ("mean", "scatter", "low", "high"))
+        return Moments(int(arrays["n"][0]), mean, scatter, low, high, noise, arrays.get("observations"))
 
     def merge(self, other: "Moments") -> "Moments":
         """Moments of both samples together."""
         n = self.n + other.n
+        kept = None
+        if self.observations is not None and other.observations is not None:
+            kept = np.concatenate((self.observations, other.observations))
         with np.errstate(invalid="ignore"):
             delta = other.mean - self.mean
             return Moments(
@@ -80,6 +92,7 @@ class Moments:
                 np.minimum(self.low, other.low),
                 np.maximum(self.high, other.high),
                 self.noise,
+                kept,
             )
 
     @property
@@ -89,6 +102,19 @@ class Moments:
             return np.full_like(self.scatter, np.inf)
         return self.scatter / ((self.n - 1) * self.n)
 
+    def higher(self, weights: Array) -> tuple[float, float]:
+        """Third and fourth cumulants of a linear combination of the means, without bias; zero if nothing is kept."""
+        n = self.n
+        if self.observations is None or n < 4:
+            return 0.0, 0.0
+        used = weights != 0.0
+        d = (self.observations[:, used] - self.mean[used]) @ weights[used]
+        m2, m3, m4 = (float((d**j).mean()) for j in (2, 3, 4))
+        # Fisher's k-statistics, over n² and n³: cumulants of a mean.
+        third = m3 / ((n - 1) * (n - 2))
+        fourth = ((n + 1) * m4 - 3 * (n - 1) * m2**2) / (n * (n - 1) * (n - 2) * (n - 3))
+        return third, fourth
+
     def estimate(self, weights: ArrayLike) -> "Estimate":
         """The linear combination of the k means with these weights."""
         return Estimate(0.0, ((self, np.asarray(weights, dtype=np.float64)),))
@@ -96,6 +122,40 @@ class Moments:
     def estimates(self) -> tuple["Estimate", ...]:
         """One estimate for each of the k means, sharing their covariance."""
         return tuple(self.estimate(row) for row in np.eye(len(self.mean)))
+
+
+def student_bounds(freedom: float, level: float, skewness: float = 0.0, kurtosis: float = 0.0) -> tuple[float, float]:
+    """Bounds of (mean − expectation) / standard error, for independent observations that need not be normal.
+
+    With γ/√n and κ/n, the skewness and excess kurtosis of the mean, and Student's and the normal quantile t and z,
+
+        −γ/√n (2z² + 1)/6 ± [t + z (11 γ²/n (z² + 2)/72 + e/n (3z² + 5)/12)],   e = max(κ − 3γ²/2, 0).
+
+    This is the expansion of Cornish and Fisher for Student's statistic with the term that γ is itself estimated, so
+    that either side is wrong by o(1/n) more than it should be, where Student's own bounds are by order γ/√n. Where the
+    tails are lighter than a gamma law's, κ < 3γ²/2, that law's bounds are kept, which are wider. Bounds for different
+    levels are nested, and zero lies between them, whatever γ and κ.
+
+    Args:
+        freedom: degrees of freedom of the standard error.
+        level: two-sided confidence level.
+        skewness, kurtosis: of the mean, not of an observation.
+
+    Source: Hall, The Bootstrap and Edgeworth Expansion, 1992, sections 2.5, 2.6 and 3.5.
+
+    Example:
+        >>> low, high = student_bounds(63, 0.95, skewness=0.3)
+        >>> round(low, 2), round(high, 2)
+        (-2.59, 1.72)
+    """
+    from scipy.special import ndtri, stdtrit  # here, so that importing the package stays quick
+
+    tail = 0.5 + check_level(level) / 2
+    t, z = float(stdtrit(freedom, tail)), float(ndtri(tail))
+    heavier = max(kurtosis - 1.5 * skewness**2, 0.0)
+    half = t + z * (11.0 * skewness**2 * (z**2 + 2.0) / 72.0 + heavier * (3.0 * z**2 + 5.0) / 12.0)
+    shift = -skewness * (2.0 * z**2 + 1.0) / 6.0
+    return shift - half, shift + half
 
 
 @final
@@ -107,7 +167,8 @@ class Estimate:
     interval. Estimates from different runs are taken for independent.
 
     The interval is Student's, from the central limit theorem: it is asymptotic, and for heavy tails it is too short;
-    `largest_share` says how much of the variance one single path contributes.
+    `largest_share` says how much of the variance one single path contributes. Where the observations are kept, because
+    they are few (replicates of a point set), it is corrected for their skewness by `student_bounds`, and not symmetric.
 
     Raises:
         InvalidArgument: two runs on the same noise are combined (their covariance is unknown).
@@ -185,13 +246,27 @@ class Estimate:
         )
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Two-sided confidence interval."""
-        from scipy.special import stdtrit  # here, so that importing the package stays quick
+        """Two-sided confidence interval, with the same error on either side."""
+        if self._variance == 0.0:
+            check_level(level)
+            return self.value, self.value
+        low, high = student_bounds(max(self.n - 1, 1), level, *self._shape)
+        return self.value - high * self.standard_error, self.value - low * self.standard_error
 
-        half = 0.0
-        if self._variance != 0.0:
-            half = float(stdtrit(max(self.n - 1, 1), 0.5 + check_level(level) / 2)) * self.standard_error
-        return self.value - half, self.value + half
+    @property
+    def _shape(self) -> tuple[float, float]:
+        """Skewness and excess kurtosis of `value`, as far as the observations are kept."""
+        error = self.standard_error
+        if not 0.0 < error < np.inf:
+            return 0.0, 0.0
+        # In units of the standard error, whose powers may be too small for floating point numbers.
+        parts = [m.higher(w / error) for m, w in self.parts]
+        return sum(third for third, _ in parts), sum(fourth for _, fourth in parts)
+
+    @property
+    def skewed(self) -> bool:
+        """Whether the kept observations are so few for their skewness that even the corrected interval may be short."""
+        return abs(self._shape[0]) > _SKEWED
 
     def covariance(self, other: "Estimate") -> float:
         """Covariance of two estimates: that of their common runs, and zero between runs on different noise.

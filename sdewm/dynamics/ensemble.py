@@ -22,7 +22,7 @@ from .compiled import Compiled, Shape, compile_steps
 from .covariance import ErrorCovariance
 from .member import Member, State
 from .members import engine_member
-from .noise import INDEPENDENT, Motion, Noise, check_clusters, cluster_means, pieces, whole_clusters
+from .noise import INDEPENDENT, Motion, Noise, check_clusters, cluster_moments, pieces, whole_clusters
 from .sensitivity import Sensitivity
 from .start import Start, check_actions, on_device, rows, start_states
 from .variation import Variations
@@ -122,7 +122,7 @@ class Ensemble:
                     None,
                     int((~finite).sum()),
                 )
-            result.append(Moments.of(cluster_means(value, self.cluster).double().cpu().numpy(), self.noise_key))
+            result.append(cluster_moments(value, self.cluster, self.noise_key))
         return tuple(result)
 
     @torch.no_grad()

@@ -179,6 +179,20 @@ def check_clusters(noise: Noise, paths: int, per_path: Mapping[str, Any]) -> Non
             )
 
 
+def cluster_moments(values: Tensor, cluster: int, key: str) -> Moments:
+    """Moments of one block's `values` (paths, k), one observation a cluster of paths that depend on each other.
+
+    The means over replicates of a point set are few and may be skewed, so that they are kept themselves as well. Single
+    paths and pairs are many.
+
+    Args:
+        values: of whole clusters, or of a part of one.
+        cluster: paths in a cluster.
+        key: what fixes the noise.
+    """
+    return Moments.of(cluster_means(values, cluster).double().cpu().numpy(), key, keep=cluster > 2)
+
+
 def cluster_means(values: Tensor, cluster: int) -> Tensor:
     """Means over clusters of consecutive rows of `values` (paths, k) or (paths,); over all, if a cluster has more."""
     if cluster == 1:
@@ -190,7 +204,7 @@ def whole_clusters(parts: Iterable[tuple[Moments, ...]], cluster: int, block: in
     """Moments of blocks of paths in order, those of one cluster joined to one observation where it spans several.
 
     Args:
-        parts: for each block a tuple of moments of `cluster_means`.
+        parts: for each block a tuple of `cluster_moments`.
         cluster: paths in a cluster.
         block: paths in a block.
     """
@@ -203,5 +217,7 @@ def whole_clusters(parts: Iterable[tuple[Moments, ...]], cluster: int, block: in
             yield part
         else:
             columns = zip(*joined, strict=True)
-            yield tuple(Moments.of(np.mean([m.mean for m in each], 0)[None], each[0].noise) for each in columns)
+            yield tuple(
+                Moments.of(np.mean([m.mean for m in each], 0)[None], each[0].noise, keep=True) for each in columns
+            )
         joined = []

@@ -21,6 +21,8 @@ DIMENSIONS = 21201
 _TINY = 2.0**-53
 _KEPT = 1 << 22  # numbers of a block that are kept for its coarse twin
 _KEPT_CELLS = 1 << 24
+_IN_PLACE = 8  # dimensions that decide most; the columns of the Sobol sequence for them are good
+_ORDER = 1 << 20  # a part of its own, above all blocks of a replicate
 
 Words = NDArray[np.uint32]
 Uniform = NDArray[np.float64]
@@ -39,6 +41,12 @@ class SobolMotion:
 
     which is an orthogonal map of the normals z to the normals of the steps.
 
+    Some pairs of later Sobol coordinates are spread worse than independent numbers, up to many points: on a double well
+    of 64 steps the variance of a mean then fell no faster than 1/points from 1024 points to 8192. So in each replicate
+    coordinates 8 to 15, 16 to 31, 32 to 63 … change places among themselves at random: no pair is bad in all of them.
+    With 8192 points that took the variances of P and of Q + S/2 there from 0.014 and 0.011 over the points to 0.0014
+    and 0.0040.
+
     Args:
         seed: whole number >= 0.
         grid: time grid; its number of steps decides the dimensions, so that a longer grid is other noise.
@@ -55,8 +63,9 @@ class SobolMotion:
     Warning:
         Means over the paths of one replicate have no interval; only replicates are independent of each other. Where one
         normal decides almost everything, their means are as skewed as single paths, since what is left of the spread
-        comes from the extreme points. For x² at the end of one geometric Brownian motion of volatility 0.3, Student's
-        95 % interval covers 90 % from 16 replicates and 90 to 93 % from 64; for four of them, 92 to 95 %.
+        comes from the extreme points. For x² at the end of one geometric Brownian motion of volatility 0.3 their
+        skewness is 2.5, and Student's 95 % interval covers 91 % from 16 replicates and 93 % from 64; corrected for
+        skewness, as that of an `Estimate` is, 93 % and 94.5 %.
 
     Source: Sobol 1967; direction numbers of Joe and Kuo 2008, as in scipy; Owen, Scrambled net variance for integrals
     of smooth functions, 1997; Caflisch, Morokoff, Owen 1997 for the bridge.
@@ -178,12 +187,14 @@ def _scrambled(seed: int, name: str, replicate: int, dim: int, points: int, firs
     """1024 points (replicates, dim, points) in [0, 1]: of some replicates, or of one from its point `first` on.
 
     In each dimension each of `points` cells of equal length holds one point of the set. Owen's scrambling exchanges the
-    two halves of every dyadic interval down to these cells at random, and a point is uniform in its cell.
+    two halves of every dyadic interval down to these cells at random, and a point is uniform in its cell. Which column
+    of the Sobol sequence a dimension takes is random too, within its dyadic group.
     """
     count = max(BLOCK // points, 1)
     make = _cells_kept if points > BLOCK and dim * points <= _KEPT_CELLS else _cells
     cells = make(seed, name, replicate, count * dim, points).reshape(count, dim, points)
-    moved = np.take_along_axis(cells, _net(dim, points, first)[None], axis=2)
+    order = _orders(seed, name, replicate, count, dim)
+    moved = np.take_along_axis(cells, _net(dim, points, first)[order], axis=2)
     inside = _generator(seed, name, replicate, 1 + first // BLOCK).random(moved.shape)
     inside += moved
     inside /= points
@@ -195,6 +206,17 @@ def _generator(seed: int, name: str, replicate: int, part: int) -> np.random.Gen
     # The seed may be longer than one word, so it comes last: no two keys then read alike.
     entropy = (zlib.crc32(b"sobol"), zlib.crc32(key), zlib.adler32(key), len(key), replicate, part, seed)
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
+
+
+def _orders(seed: int, name: str, replicate: int, count: int, dim: int) -> NDArray[np.int64]:
+    """The columns of the Sobol sequence that each dimension takes, (count, dim), for some replicates from one on."""
+    rng = _generator(seed, name, replicate, _ORDER)
+    result = np.tile(np.arange(dim, dtype=np.int64), (count, 1))
+    first = _IN_PLACE
+    while first < dim:
+        result[:, first : 2 * first] = rng.permuted(result[:, first : 2 * first], axis=1)
+        first *= 2
+    return result
 
 
 def _cells(seed: int, name: str, replicate: int, dim: int, points: int) -> Words:

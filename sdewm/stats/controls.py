@@ -80,5 +80,11 @@ def select(moments: Moments, columns: Sequence[int]) -> Moments:
     """
     at = cast(NDArray[np.int64], np.asarray(columns, dtype=np.int64))
     return Moments(
-        moments.n, moments.mean[at], moments.scatter[np.ix_(at, at)], moments.low[at], moments.high[at], moments.noise
+        moments.n,
+        moments.mean[at],
+        moments.scatter[np.ix_(at, at)],
+        moments.low[at],
+        moments.high[at],
+        moments.noise,
+        None if moments.observations is None else moments.observations[:, at],
     )

@@ -13,7 +13,8 @@ from .decide import CLOSE, decide, heavy_tail
 def ratio_interval(top: Estimate, bottom: Estimate, level: float = 0.95) -> tuple[float, float]:
     """Fieller's interval of E top / E bottom: all ρ for which zero lies in the interval of top − ρ bottom.
 
-    It needs no linearisation, and is (−∞, ∞) where the bottom cannot be told from zero.
+    It needs no linearisation, and is (−∞, ∞) where the bottom cannot be told from zero. That interval is Student's:
+    where observations are kept, their skewness is not corrected for.
 
     Args:
         top, bottom: estimates, of one run or of independent ones.

@@ -15,7 +15,7 @@ from ..dynamics.categorical import CategoricalMap
 from ..dynamics.derivatives import curve_derivatives
 from ..dynamics.ensemble import GROUP, Ensemble, map_blocks, prepare
 from ..dynamics.error import RepresentationError, check_eps
-from ..dynamics.noise import INDEPENDENT, Noise, check_clusters, cluster_means, whole_clusters
+from ..dynamics.noise import INDEPENDENT, Noise, check_clusters, cluster_moments, whole_clusters
 from ..dynamics.perturbed import perturb
 from ..dynamics.start import Start, rows, start_states
 from ..dynamics.step_map import StepMap
@@ -246,7 +246,7 @@ def finite_moments(columns: Tensor, ensemble: Ensemble, block: int) -> Moments:
             ensemble.grid.T,
             int(bad.sum()),
         )
-    return Moments.of(cluster_means(columns, ensemble.cluster).double().cpu().numpy(), ensemble.noise_key)
+    return cluster_moments(columns, ensemble.cluster, ensemble.noise_key)
 
 
 def effect_problem(

@@ -22,6 +22,8 @@ from .effect import FORMS as FORMS
 from .effect import Effect, Loss, effect_problem, terms_of
 from .methods import METHODS, WORK, Method, fixed, reach
 
+SKEWED = "the replicates are so skewed that intervals may be short even with their correction; take more paths"
+
 
 class Comparison(NamedTuple):
     """Measured and predicted effect of an error of one size, from one run, and their difference."""
@@ -191,8 +193,9 @@ def expand(
         not be probed is named in `flags`. Where a hypothesis fails the remainder need not be of order ε³, or R may be
         infinite while every sample mean is finite.
 
-        The intervals of "sobol" are a little short where one normal decides almost everything and the loss is skewed:
-        measured on x² of one geometric Brownian motion, those called 95 % cover 90 to 94 %.
+        The intervals of "sobol" come from few replicates and are corrected for their skewness (`student_bounds`), so
+        that they are not symmetric. Measured on x² of one geometric Brownian motion, where one normal decides almost
+        everything, those called 95 % cover 93 to 95 %. Where the replicates are too skewed for that, `flags` say so.
 
     Source: Fang, Du, Wang, Zhang, arXiv:2501.00195, the loss expansion (as reconstructed); Lim, Erichson, Hodgkinson,
     Mahoney, Noisy Recurrent Neural Networks, arXiv:2102.04877.
@@ -245,5 +248,7 @@ def expand(
             )
             flags = (*flags, f"{short} path-steps, and work is {work:.3g}")
             warnings.warn(f"{flags[-1]}; allow more work, or a larger tolerance", stacklevel=2)
+    if any(target.skewed for target in found.targets):
+        flags = (*flags, SKEWED)
     p, q, s = found.coefficients
     return Expansion(p, q, s, form, found.corrections, flags, problem.hypotheses, how, problem, terms)

@@ -17,7 +17,7 @@ from ..dynamics.sobol import DIMENSIONS, Sobol
 from ..dynamics.step_map import StepMap
 from ..dynamics.total_noise import TotalNoise, hermite
 from ..dynamics.variation import Terms
-from ..estimate import Estimate, Moments
+from ..estimate import Estimate, Moments, student_bounds
 from ..exceptions import InvalidArgument, NumericalFailure
 from ..grid import TimeGrid
 from ..stats.controls import controlled, select
@@ -34,10 +34,11 @@ NEAR_ZERO = 0.1
 _PILOT = 1024
 _PILOT_LEVEL = 512
 _PILOT_POINTS = 16
-# Means of replicates may be skewed: in the worst case seen, 95 % intervals from 16 of them cover 90 %, from 64 92 %. So
-# there are few where a pilot sees no skewness, and many otherwise.
-_REPLICATES = (16, 64)
-_SKEWED = 0.6
+# Replicates: the fewest, those of a pilot or of a given number of paths, and the most.
+_REPLICATES = (16, 64, 256)
+# Their number over the squared skewness of one: what is left of it in the mean is small, and intervals correct for it.
+_PER_SKEWNESS = 10.0
+_LEAST_POINTS = 4
 # Variances of replicate means are taken to fall by this power of the points: by more, in all that was measured.
 _RATE = 1.25
 _POINTS = (16, 1 << 15)
@@ -167,9 +168,9 @@ def fixed(problem: Effect, terms: Terms, name: str) -> tuple[Effect, Sample]:
         noise = Antithetic()
     if name == "sobol":
         points = 1 << max((problem.paths // _REPLICATES[1]).bit_length() - 1, 0)
-        if points < 2:
+        if points < _LEAST_POINTS:
             raise InvalidArgument(
-                f"paths must be at least {2 * _REPLICATES[1]} for method='sobol', got {problem.paths}."
+                f"paths must be at least {_LEAST_POINTS * _REPLICATES[1]} for method='sobol', got {problem.paths}."
             )
         points = min(points, _POINTS[1])
         noise = Sobol(points)
@@ -362,18 +363,17 @@ def _pilot(problem: Effect, terms: Terms, name: str) -> tuple[list[_Plan], Array
 
 
 def _pilot_sobol(problem: Effect, terms: Terms) -> _Plan:
-    """Variances of replicate means, and fewer and larger replicates where these means are not seen to be skewed."""
-    from scipy.special import stdtrit  # here, so that importing the package stays quick
-
+    """Variances of replicate means, and the fewer and larger replicates the less skewed these means are seen to be."""
     many, paths = _REPLICATES[1], _PILOT_POINTS * _REPLICATES[1]
     ready = replace(problem, noise=Sobol(_PILOT_POINTS), paths=paths, seed=_derived(problem.seed, "pilot sobol"))
     rows = ready.paths_of_block(_members(ready, terms, False), partial(coefficient_columns, ready))
     means = _pairs(rows).reshape(many, _PILOT_POINTS, 2).mean(1)
     spread = means.std(0) + np.finfo(float).tiny
-    skewness = np.abs((((means - means.mean(0)) / spread) ** 3).mean(0)).max()
-    replicates = _REPLICATES[0] if skewness < _SKEWED else many
-    # Student's quantile of few replicates is part of the price.
-    price = (float(stdtrit(replicates - 1, 0.975)) / 1.96) ** 2
+    skewness = float(np.abs((((means - means.mean(0)) / spread) ** 3).mean(0)).max())
+    replicates = int(np.clip(math.ceil(_PER_SKEWNESS * skewness**2), _REPLICATES[0], _REPLICATES[2]))
+    # Few and skewed replicates have wide intervals: that is part of the price.
+    low, high = student_bounds(replicates - 1, LEVEL, skewness / replicates**0.5)
+    price = ((high - low) / 2.0 / 1.96) ** 2
     costs = np.asarray(float(steps_of_a_path(problem)))
     return _Plan("sobol", means.var(0, ddof=1) * _PILOT_POINTS * price, costs, replicates=replicates)
 

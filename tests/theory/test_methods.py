@@ -22,6 +22,7 @@ from sdewm.exceptions import InvalidArgument
 from sdewm.grid import TimeGrid
 from sdewm.theory import Expansion, expand
 from sdewm.theory.effect import effect_problem
+from sdewm.theory.expansion import SKEWED
 from sdewm.theory.methods import METHODS, level_weights, levels_of, sample
 
 A, B, C = -0.5, 0.4, 0.5
@@ -228,7 +229,7 @@ def test_noise_that_does_not_fit_is_refused_by_name() -> None:
     error = RepresentationError(diffusion=lambda t, x: 0.5 + 0.1 * torch.sin(x))
     grid = TimeGrid(1.0, 2652)
     with pytest.raises(InvalidArgument, match="2652 steps x 8 noise columns = 21216 Sobol dimensions"):
-        expand(wide, error, square, 0.5, grid, 128, method="sobol")
+        expand(wide, error, square, 0.5, grid, 256, method="sobol")
 
 
 @pytest.mark.parametrize(
@@ -237,7 +238,7 @@ def test_noise_that_does_not_fit_is_refused_by_name() -> None:
         ({"method": "magic", "paths": 64}, r"method must be one of 'auto', 'plain', .*, got 'magic'"),
         ({"method": "auto", "paths": 64}, "tolerance is needed for method='auto'"),
         ({"method": "multilevel", "paths": 64}, "tolerance is needed for method='multilevel'"),
-        ({"method": "sobol", "paths": 127}, "paths must be at least 128 for method='sobol', got 127"),
+        ({"method": "sobol", "paths": 255}, "paths must be at least 256 for method='sobol', got 255"),
         ({"method": "antithetic", "paths": 33}, "paths must be a multiple of the cluster of 2 paths, got 33"),
         ({"method": "plain", "tolerance": 0.01, "paths": 64}, "tolerance sets the number of paths itself.*got 64"),
         ({"method": "plain", "tolerance": 0.0}, "tolerance must be above zero, got 0.0"),
@@ -284,3 +285,10 @@ def test_a_tolerance_chooses_by_itself() -> None:
     assert expand(BASE, SHARED, square, 1.0, GRID, 256).method.name == "plain"
     with pytest.raises(InvalidArgument, match="tolerance is needed for method='auto'"):
         expand(BASE, SHARED, square, 1.0, GRID, 256, method="auto")
+
+
+def test_replicates_that_are_too_skewed_are_flagged() -> None:
+    """A loss that one path in thousands decides: no correction of the interval is to be trusted, and none is silent."""
+    steep = {"loss": lambda x: (x**8).sum(-1), "x0": 1.0, "grid": GRID, "paths": 1024, "method": "sobol"}
+    assert SKEWED in expand(Linear(a=A, b=0.8), SHARED, **steep).flags
+    assert not run(paths=1024, method="sobol").flags

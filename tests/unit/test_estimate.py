@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sdewm.estimate import Estimate, Moments
+from sdewm.estimate import Estimate, Moments, student_bounds
 from sdewm.exceptions import InvalidArgument
 
 MIX = np.array([[1.0, 0.9, 0.0], [0.0, 0.4, -0.7], [0.0, 0.0, 1.3]])
@@ -188,3 +188,69 @@ def test_covariance_without_spread_or_number() -> None:
     assert np.isnan(broken.covariance(sound))
     assert sound.covariance(other) == pytest.approx(np.cov([1, 2, 4], [0, 3, 1])[0, 1] / 3, rel=1e-12)
     assert (0.0 * broken + sound).covariance(other) == sound.covariance(other)
+
+
+def test_bounds_without_skewness_are_students() -> None:
+    """And with it they are nested, mirrored with its sign, never without zero, and shifted against it."""
+    for freedom, level in ((3, 0.5), (15, 0.95), (200, 1.0 - 1e-7)):
+        want = stats.t.ppf(0.5 + level / 2, freedom)
+        assert student_bounds(freedom, level) == pytest.approx((-want, want), rel=1e-9)
+    before = (0.0, 0.0)
+    for level in (0.01, 0.5, 0.9, 0.99, 0.9999, 1.0 - 1e-9):
+        low, high = student_bounds(63, level, 0.9, -0.5)
+        assert low < min(before[0], 0.0)
+        assert high > max(before[1], 0.0) or level < 0.5
+        assert student_bounds(63, level, -0.9, -0.5) == pytest.approx((-high, -low), rel=1e-12)
+        before = low, high
+    assert low + high < -1.0
+
+
+def test_bounds_expand_students_statistic_of_a_gamma_law() -> None:
+    """Both tails of 95 %, to the next order, for the law whose third-order terms are kept exactly; Student's miss."""
+    rng, n, repetitions = np.random.default_rng(0), 40, 200_000
+    x = rng.standard_exponential((repetitions, n)) - 1.0
+    t = x.mean(1) / (x.std(1, ddof=1) / n**0.5)
+    low, high = student_bounds(n - 1, 0.95, 2.0 / n**0.5, 6.0 / n)
+    # The expansion's own bounds, from the true cumulants; o(1/n) is taken to be 0.3/n.
+    below, above = float((t < low).mean()), float((t > high).mean())
+    assert max(abs(below - 0.025), abs(above - 0.025)) < 0.3 / n
+    student = stats.t.ppf(0.975, n - 1)
+    assert float((t < -student).mean()) - 0.025 > 0.3 / n
+
+
+def test_kept_observations_give_the_cumulants_of_any_combination() -> None:
+    """Fisher's k-statistics of the combined observations, whatever the blocks; independent runs add them."""
+    x = np.exp(sample(30) - [0.0, 0.0, 1e3])
+    parts = [Moments.of(part, "a", keep=True) for part in np.split(x, [1, 7, 20])]
+    whole = parts[0].merge(parts[1]).merge(parts[2]).merge(parts[3])
+    weights = np.array([0.3, -2.0, 0.0])
+    combined = x @ weights
+    want = stats.kstat(combined, 3) / 30**2, stats.kstat(combined, 4) / 30**3
+    assert whole.higher(weights) == pytest.approx(want, rel=1e-9)
+    a, b, _ = whole.estimates()
+    e = 0.3 * a - 2.0 * b
+    se = combined.std(ddof=1) / 30**0.5
+    bounds = student_bounds(29, 0.9, want[0] / se**3, want[1] / se**4)
+    assert e.interval(0.9) == pytest.approx((e.value - bounds[1] * se, e.value - bounds[0] * se), rel=1e-9)
+    low, high = e.interval(0.9)
+    assert (-e).interval(0.9) == pytest.approx((-high, -low), rel=1e-12)
+    other = Moments.of(np.exp(sample(40, 1) - [0.0, 0.0, 1e3]), "b", keep=True)
+    assert (e - other.estimates()[0])._shape[0] == pytest.approx(
+        (want[0] - other.higher(np.array([1.0, 0.0, 0.0]))[0]) / (e - other.estimates()[0]).standard_error ** 3
+    )
+    assert (e - Moments.of(x, "c").estimates()[0])._shape[0] != 0.0  # what is not kept counts as normal
+    assert whole.merge(Moments.of(x, "a")).observations is None
+
+
+def test_few_observations_or_none_have_no_shape() -> None:
+    """Three do not tell the fourth cumulant, equal ones have no spread, and a file keeps what there is."""
+    assert Moments.of(np.arange(3.0) ** 2, keep=True).estimates()[0]._shape == (0.0, 0.0)
+    assert Moments.of(np.ones(9), keep=True).estimates()[0].interval() == (1.0, 1.0)
+    one = Moments.of(np.arange(9.0) ** 2, "a", keep=True)
+    back = Moments.from_arrays(one.to_arrays(), "a")
+    assert back.estimates()[0].interval() == one.estimates()[0].interval()
+    assert one.estimates()[0].interval() != Moments.of(np.arange(9.0) ** 2).estimates()[0].interval()
+    assert not one.estimates()[0].skewed
+    tiny = 1e-140 * one.estimates()[0]
+    assert tiny._shape == pytest.approx(one.estimates()[0]._shape, rel=1e-9)
+    assert Moments.of(np.eye(9)[0], keep=True).estimates()[0].skewed
