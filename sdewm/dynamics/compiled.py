@@ -2,11 +2,14 @@
 
 import gc
 import os
+import shutil
+import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -15,7 +18,8 @@ from torch import Tensor, fx
 
 from .elementary import TABLE
 from .member import Member, State
-from .simplify import attribute, simplify
+from .recorded import NotRecorded, Recording, Slot, record
+from .simplify import simplify
 
 # A call costs some microseconds of Python, so that few paths of few columns take several steps at a time, up to so many
 # numbers. More would be slower: the steps of one path wait for each other, those of different paths do not. Compile
@@ -30,7 +34,6 @@ _WORTH_A_LOOK = 1 << 26
 _KEPT = 64
 
 Piece = Callable[..., Any]
-_compiled: dict[tuple[Any, ...], Piece] = {}
 
 
 @final
@@ -39,25 +42,73 @@ class NotCompiled(UserWarning):
 
 
 @final
-@dataclass(frozen=True)
-class Compiled:
-    """`steps` steps of all members, in place on their states.
+@dataclass(frozen=True, eq=False)
+class Code:
+    """What equal steps have in common.
 
     Attributes:
-        steps, rows: number of steps a call makes, and of paths.
-        piece: called with a list that it may empty: the constants, the index of the first step, the normals (steps,
-            rows, width) of each group, the actions if there are any, and the parts of all states, which it changes.
-        constants: the tensors that the functions of the members hold.
+        graph: one step; its arguments are the constants, the index, what drives it, and the states.
+        constants: where a recording has the constants.
+        pieces: what is compiled from it, by the number of steps and of threads.
     """
 
-    steps: int
-    rows: int
-    piece: Piece
-    constants: tuple[Tensor, ...]
+    graph: fx.GraphModule
+    constants: tuple[Slot, ...]
+    pieces: dict[tuple[int, int], Piece] = field(default_factory=dict)
+
+    @property
+    def operations(self) -> int:
+        """Number of operations of a step."""
+        return sum(node.op == "call_function" for node in self.graph.graph.nodes)
+
+
+_known: dict[tuple[Any, ...], Code] = {}
+_knowing, _compiling = threading.Lock(), threading.Lock()
+
+
+@final
+class Compiled:
+    """`steps` steps of all members, in place on their states; compiled when they are first needed.
+
+    Args:
+        steps: number of steps a call makes; `rows` is the number of paths.
+        code: the operations.
+        constants: the tensors that the functions of the members hold.
+        shape: what it is compiled for.
+        wanted: True to say it if compilation fails.
+    """
+
+    def __init__(self, steps: int, code: Code, constants: tuple[Tensor, ...], shape: "Shape", wanted: bool) -> None:
+        self.steps, self.rows, self.constants = steps, shape.rows, constants
+        self._code, self._shape, self._wanted = code, shape, wanted
+        self._piece: Piece | None = None
+        self._failed = False
+
+    def ready(self) -> bool:
+        """Whether there is compiled code; asked for the first time, it is made unless equal code was made before.
+
+        Warns:
+            NotCompiled: it was asked for and is not possible; the message says why.
+        """
+        with _compiling:
+            if self._piece is None and not self._failed:
+                try:
+                    self._piece = _piece(self._code, self.constants, self._shape, self.steps)
+                except Exception as error:  # somebody's compiler
+                    self._failed = True
+                    _say(error, self._wanted)
+            return self._piece is not None
 
     def __call__(self, first: Tensor, driven: Sequence[Tensor], parts: Sequence[Tensor]) -> None:
-        """Advance the states from step `first` on, driven by the normals of each group and the actions if any."""
-        self.piece([*self.constants, first, *driven, *parts])
+        """Advance the states in place.
+
+        Args:
+            first: index of the first step.
+            driven: the normals (steps, rows, width) of each group, and the actions (steps, rows, ·) if there are any.
+            parts: the parts of all states, which are changed.
+        """
+        assert self._piece is not None
+        self._piece([*self.constants, first, *driven, *parts])
 
 
 @final
@@ -70,7 +121,7 @@ class Shape:
         purposes: the groups of noise columns, with their widths.
         rows: number of paths.
         dtype, device: of the states.
-        parts: an example of the parts of each member's state.
+        parts: the parts of each member's state at the start, of two paths at least.
         action_dim: number of actions, 0 for none.
     """
 
@@ -82,27 +133,38 @@ class Shape:
     parts: Mapping[Any, State]
     action_dim: int
 
-    def trace(self) -> fx.GraphModule:
-        """The operations of one step, as a graph; the members' functions are run once, on shapes without numbers."""
-        from torch.fx.experimental.proxy_tensor import make_fx  # here, so that importing the package stays quick
+    def record(self) -> Recording:
+        """The operations of one step; the members' functions are run once, at the start and without noise."""
+        return record(self._step, self.example(), TABLE)
 
-        def step(*tensors: Tensor) -> tuple[Tensor, ...]:
-            given = iter(tensors)
-            index: Any = next(given)
-            noise = {purpose: next(given) for purpose in self.purposes}
-            a = next(given) if self.action_dim else None
-            states = {name: tuple(next(given) for _ in state) for name, state in self.parts.items()}
-            moved = [
-                member.advance(index, states[name], tuple(noise[p] for p, _ in member.noise), a)
-                for name, member in self.members.items()
-            ]
-            return tuple(part for state in moved for part in state)
+    def confirm(self, recording: Recording) -> None:
+        """Compare the recorded operations with the functions themselves, a step later and with noise.
 
+        Raises:
+            NotRecorded: they differ.
+        """
+        source = torch.Generator().manual_seed(0)
+        _, *rest = self.example()
+        for given in rest[: len(self.purposes)]:
+            given.copy_(torch.randn(given.shape, generator=source))
+        driven = len(rest) - sum(map(len, self.parts.values()))
         with torch.no_grad():
-            trace = make_fx(step, TABLE, tracing_mode="fake", _allow_non_fake_inputs=True)
-            traced = trace(*self.example())
-        simplify(traced)
-        return traced
+            later = recording.replay(torch.tensor(0), *(given.clone() for given in rest))
+            found = recording.replay(torch.tensor(1), *rest[:driven], *(part.clone() for part in later))
+            expected = self._step(1, *rest[:driven], *later)
+        if not all(torch.allclose(a, b, 1e-3, 1e-3, equal_nan=True) for a, b in zip(found, expected, strict=True)):
+            raise NotRecorded("a step is not what torch's operations in it make of its arguments.")
+
+    def _step(self, index: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+        given = iter(tensors)
+        noise = {purpose: next(given) for purpose in self.purposes}
+        a = next(given) if self.action_dim else None
+        states = {name: tuple(next(given) for _ in state) for name, state in self.parts.items()}
+        moved = [
+            member.advance(index, states[name], tuple(noise[p] for p, _ in member.noise), a)
+            for name, member in self.members.items()
+        ]
+        return tuple(part for state in moved for part in state)
 
     def example(self, steps: int | None = None) -> tuple[Tensor, ...]:
         """Arguments of one step, or of a piece of several: these have the normals and actions of each."""
@@ -113,7 +175,12 @@ class Shape:
 
         noise = [zeros(*several, self.rows, width) for width in self.purposes.values()]
         actions = [zeros(*several, self.rows, self.action_dim)] if self.action_dim else []
-        parts = [zeros(self.rows, *part.shape[1:]) for state in self.parts.values() for part in state]
+        # Not zeros, which need not be states: a function may divide by them.
+        parts = [
+            part[:1].expand(self.rows, *part.shape[1:]).clone(memory_format=torch.contiguous_format)
+            for state in self.parts.values()
+            for part in state
+        ]
         return (torch.tensor(0), *noise, *actions, *parts)
 
 
@@ -133,23 +200,42 @@ def compile_steps(shape: Shape, paths: int, steps: int, wanted: bool | str) -> C
     if wanted is False or steps < 2 or (wanted == "auto" and numbers < _WORTH_A_LOOK):
         return None
     try:
-        step = shape.trace()
-        operations = sum(node.op == "call_function" for node in step.graph.nodes)
+        _check_possible(shape.device)
+        recording = shape.record()
+        code = _code(recording, shape)
         numbers = shape.rows * max(shape.purposes.values())
-        length = max(1, min(_NUMBERS // numbers, _OPERATIONS // max(operations, 1), _MOST_STEPS, steps))
-        if wanted == "auto" and not _worth_it(operations, length, shape, paths, steps):
+        length = max(1, min(_NUMBERS // numbers, _OPERATIONS // max(code.operations, 1), _MOST_STEPS, steps))
+        if wanted == "auto" and not _worth_it(code.operations, length, shape, paths, steps):
             return None
-        constants = _lift(step)
-        return Compiled(length, shape.rows, _piece(step, constants, shape, length), constants)
-    except Exception as error:  # tracing runs somebody's functions, compiling somebody's compiler
-        if wanted is True:
-            first_line = str(error).strip().partition("\n")[0]
-            warnings.warn(
-                f"compile=True is not possible here, so the eager engine is used: {type(error).__name__}: {first_line}",
-                NotCompiled,
-                stacklevel=4,
-            )
+        constants = tuple(recording.values[slot.number].detach() for slot in code.constants)
+        return Compiled(length, code, constants, shape, wanted is True)
+    except Exception as error:  # this runs somebody's functions
+        _say(error, wanted is True)
         return None
+
+
+def _say(error: Exception, wanted: bool) -> None:
+    if wanted:
+        first_line = str(error).strip().partition("\n")[0]
+        warnings.warn(
+            f"compile=True is not possible here, so the eager engine is used: {type(error).__name__}: {first_line}",
+            NotCompiled,
+            stacklevel=5,
+        )
+
+
+def _check_possible(device: torch.device) -> None:
+    """Look for what is surely needed, without loading a compiler: a process that only hands out work needs none.
+
+    Raises:
+        OSError: it is not there.
+    """
+    named = os.environ.get("SDEWM_COMPILE_CACHE")
+    if named:
+        _check_private(Path(named))
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    if device.type == "cpu" and sys.platform != "win32" and shutil.which(compiler.split()[0]) is None:
+        raise FileNotFoundError(f"there is no C++ compiler {compiler!r}; install one, or name yours in CXX.")
 
 
 def _worth_it(operations: int, length: int, shape: Shape, paths: int, steps: int) -> bool:
@@ -160,9 +246,28 @@ def _worth_it(operations: int, length: int, shape: Shape, paths: int, steps: int
     return saved > _TIMES * (_COMPILE_SECONDS + _COMPILE_SECONDS_EACH * operations * length)
 
 
-def _lift(traced: fx.GraphModule) -> tuple[Tensor, ...]:
+def _code(recording: Recording, shape: Shape) -> Code:
+    """The operations of a step, simplified; equal recordings share them."""
+    key = recording.key
+    with _knowing:
+        found = _known.get(key)
+        if found is None:
+            # Seconds of compilation are ahead; what no recording sees (other libraries on the bare memory) shows here.
+            shape.confirm(recording)
+            graph = recording.graph()
+            simplify(graph)
+            found = Code(graph, _lift(graph))
+            for node in graph.graph.nodes:
+                node.meta = {}  # which holds the recorded tensors
+            while len(_known) >= _KEPT:
+                _known.pop(next(iter(_known)))
+            _known[key] = found
+    return found
+
+
+def _lift(traced: fx.GraphModule) -> tuple[Slot, ...]:
     """Make the tensors that a graph holds its first arguments: equal code then serves other numbers as well."""
-    constants: dict[str, tuple[fx.Node, Tensor]] = {}
+    constants: dict[str, tuple[fx.Node, Slot]] = {}
     graph = traced.graph
     first = next(iter(graph.nodes))
     for node in list(graph.nodes):
@@ -170,28 +275,26 @@ def _lift(traced: fx.GraphModule) -> tuple[Tensor, ...]:
             name = str(node.target)
             if name not in constants:
                 with graph.inserting_before(first):
-                    place = graph.placeholder(f"constant_{len(constants)}")
-                constants[name] = (place, attribute(traced, name))
+                    place = graph.placeholder(f"lifted_{len(constants)}")
+                constants[name] = (place, node.meta["slot"])
             node.replace_all_uses_with(constants[name][0])
             graph.erase_node(node)
     traced.recompile()
-    return tuple(value for _, value in constants.values())
+    for name in constants:
+        delattr(traced, name)
+    return tuple(slot for _, slot in constants.values())
 
 
-def _piece(step: fx.GraphModule, constants: tuple[Tensor, ...], shape: Shape, length: int) -> Piece:
-    """Compiled code for `length` steps; equal steps of equal shapes share it."""
-    example = (*constants, *shape.example(length))
-    shapes = tuple((tuple(t.shape), tuple(t.stride()), t.dtype, t.device) for t in example)
-    key = (step.code, shapes, length, torch.get_num_threads())
-    found = _compiled.get(key)
+def _piece(code: Code, constants: tuple[Tensor, ...], shape: Shape, length: int) -> Piece:
+    """Compiled code for `length` steps; equal steps share it."""
+    key = (length, torch.get_num_threads())
+    found = code.pieces.get(key)
     if found is None:
-        repeated = _repeated(step, len(constants), len(shape.purposes) + bool(shape.action_dim), length)
+        example = shape.example(length)
+        repeated = _repeated(code.graph, len(constants), len(shape.purposes) + bool(shape.action_dim), length)
         gc.collect()  # tracing leaves circles behind, which would add to the peak of memory
         with _own_cache(), torch.no_grad():
-            found = _build(repeated, constants, shape.example(length))
-        while len(_compiled) >= _KEPT:
-            _compiled.pop(next(iter(_compiled)))
-        _compiled[key] = found
+            found = code.pieces[key] = _build(repeated, constants, example)
     return found
 
 
@@ -258,8 +361,6 @@ def _own_cache() -> Iterator[None]:
     from torch._inductor import config as inductor_config
 
     named = os.environ.get("SDEWM_COMPILE_CACHE")
-    if named:
-        _check_private(Path(named))
     keep = bool(named)
     before = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = named or _directory()

@@ -70,8 +70,8 @@ class Ensemble:
         return first, min(self.paths - first, BLOCK * GROUP)
 
     def compile(self, wanted: bool | str, widths: Mapping[str, int]) -> Compiled | None:
-        """The steps as compiled code, or None; see `compile_steps`."""
-        longest = max(b - a for a, b in pairwise((0, *self.saved))) if self.saved[-1] else 0
+        """The steps as code to be compiled, or None; see `compile_steps`."""
+        longest = max(self._gaps, default=0)
         with torch.no_grad():
             parts = self._start(0, min(self.paths, 2), 2)
         a = 0 if self.actions is None else int(self.actions.shape[-1])
@@ -88,7 +88,8 @@ class Ensemble:
             NumericalFailure: a state is not finite; names the first path and time, and how many.
         """
         count, checked = self.span(block)[1], 0
-        for n, padded in self._steps(block) if self.compiled is None else self._pieces(block, self.compiled):
+        compiled = self.compiled if self.compiled is not None and self.compiled.ready() else None
+        for n, padded in self._steps(block) if compiled is None else self._pieces(block, compiled):
             last = n == self.saved[-1]
             if n not in self.saved and n < checked + _CHECK_EVERY:
                 continue
@@ -125,16 +126,19 @@ class Ensemble:
             result.append(cluster_moments(value, self.cluster, self.noise_key))
         return tuple(result)
 
+    @property
+    def _gaps(self) -> list[int]:
+        """Steps from the start to the first saved time, and from each to the next."""
+        return [b - a for a, b in pairwise(sorted({0, *self.saved}))]
+
     @torch.no_grad()
     def _pieces(self, block: int, compiled: Compiled) -> Iterator[tuple[int, dict[Any, State]]]:
         """As `_steps`, but only saved times are seen; from one to the next paths run in parts that fit the cache."""
         first, count = self.span(block)
         parts = [self._part(first + k, compiled) for k in range(0, count, compiled.rows)]
         for n, *states in zip(sorted({0, *self.saved}), *parts, strict=True):
-            yield (
-                n,
-                {name: tuple(map(torch.cat, zip(*(s[name] for s in states), strict=True))) for name in self.members},
-            )
+            together = {name: zip(*(part[name] for part in states), strict=True) for name in self.members}
+            yield n, {name: tuple(map(torch.cat, each)) for name, each in together.items()}
 
     @torch.no_grad()
     def _part(self, first: int, compiled: Compiled) -> Iterator[dict[Any, State]]:
@@ -145,7 +149,7 @@ class Ensemble:
         # So many steps are drawn at a time that the normals are still in the cache when they are used.
         width = sum(width for member in self.members.values() for _, width in member.noise)
         most = max(1, _DRAWN // (compiled.rows * width) // compiled.steps) * compiled.steps
-        gaps = [b - a for a, b in pairwise(sorted({0, *self.saved}))]
+        gaps = self._gaps
         counts = [count for gap in gaps for count in _counts(gap, most, compiled.steps)]
         blocks = range(first // BLOCK, (first + compiled.rows) // BLOCK)
         streams = [zip(*(pieces(m, b, self.x0.dtype, counts) for b in blocks), strict=True) for m in self.noise]
@@ -313,10 +317,13 @@ def prepare(
                     f"coupled members share one Brownian motion: give them equal noise_dim."
                 )
     noise = tuple(each.coarsen(coarsen) for each in motion.motions(seed, fine, widths))
-    options: dict[str, Any] = {"save": save, "actions": actions, "dtype": dtype, "coarsen": coarsen, "compile": compile}
-    recipe = partial(prepare, named, x0, fine, paths, seed, device=device, motion=motion, **options)
+    options: dict[str, Any] = {"save": save, "actions": actions, "dtype": dtype, "coarsen": coarsen, "device": device}
+    recipe = partial(prepare, named, x0, fine, paths, seed, motion=motion, **options)
     eager = Ensemble(ready, x.detach(), grid, paths, noise, actions, saved, recipe, motion.cluster)
-    return replace(eager, compiled=eager.compile(compile, widths), mark=uuid.uuid4().hex)
+    compiled = eager.compile(compile, widths)
+    # Another process need not find out again, nor say again, what is not possible.
+    recipe = partial(recipe, compile=False if compiled is None else compile)
+    return replace(eager, recipe=recipe, compiled=compiled, mark=uuid.uuid4().hex)
 
 
 _KEPT = 4

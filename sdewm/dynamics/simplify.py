@@ -1,6 +1,6 @@
 """Leave out of a graph what is known to be zero or one, what is there twice, and what depends on constants only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, final
 
 import torch
@@ -53,7 +53,6 @@ _KEEP_ONE = {
 }
 _NOTHING = {_aten.detach.default, _aten.alias.default, _aten.lift_fresh.default}
 _SAME_IF_EQUAL = {_aten.expand.default, _aten.view.default, _aten._to_copy.default, _aten.clone.default}
-_CHANGES = {_aten.copy_.default}
 _PRODUCTS = {_aten.mul.Tensor, _aten.mul.Scalar, _aten.mm.default, _aten.bmm.default, _aten.mv.default}
 
 
@@ -63,15 +62,25 @@ def simplify(traced: fx.GraphModule) -> None:
     Differentiating a curve twice at zero leaves many of them behind: most of the graph. What depends on the graph's own
     tensors only is computed now.
 
+    A graph that changes tensors in place is left as it is: what is known of a tensor would not stay true.
+
     Warning:
         A tensor of zeros times x is taken for zeros where x is infinite or not a number as well.
     """
+    if changes(traced):
+        return
     pass_ = _Pass(traced)
     for node in list(traced.graph.nodes):
         if node.op == "call_function":
             pass_.visit(node)
     traced.graph.eliminate_dead_code()
     traced.recompile()
+
+
+def changes(traced: fx.GraphModule) -> bool:
+    """Whether some operation of a graph works in place."""
+    targets: Iterator[Any] = (node.target for node in traced.graph.nodes if node.op == "call_function")
+    return any(isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable for target in targets)
 
 
 @final
@@ -88,8 +97,6 @@ class _Pass:
     def visit(self, node: fx.Node) -> None:
         """Learn what a node is, and put something simpler in its place where there is."""
         target: Any = node.target
-        if target in _CHANGES:
-            return
         before = self.seen.setdefault((target, _frozen(node.args), _frozen(node.kwargs)), node)
         if before is not node:
             self._replace(node, self.instead.get(before, before))
@@ -125,7 +132,7 @@ class _Pass:
         self.traced.register_buffer(name, value.detach())
         with self.graph.inserting_before(node):
             constant = self.graph.get_attr(name)
-        constant.meta["val"] = node.meta.get("val")
+        constant.meta = dict(node.meta)
         self._replace(node, constant)
 
     def _product(self, node: fx.Node) -> None:

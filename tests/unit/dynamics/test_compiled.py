@@ -1,9 +1,9 @@
 """Compiled steps: the same noise to the bit, the same states to rounding, and a way out where nothing compiles."""
 
-import math
 import shutil
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,36 @@ def test_actions_time_and_starts_of_their_own() -> None:
     assert float((late[0].final - fast["x"].final).abs().max()) > 0.01  # the control: another order of the actions
 
 
+class InPlace(LatentSDE):
+    """Fills tensors in place: what was zero or one, what a view shows, and the same twice."""
+
+    dim = 3
+
+    def f(self, t: Tensor, x: Tensor) -> Tensor:
+        out, ones, copy = torch.zeros_like(x), torch.ones_like(x), x.clone()
+        out[:, 0] = -torch.sin(x[:, 1])
+        ones *= 0.5 * x
+        copy[:, 0] += x[:, 1]
+        copy[:, 0] += x[:, 1]
+        view = copy[:, 2]
+        before = 2.0 * view
+        copy.add_(1.0)
+        return out - ones - copy + torch.stack((before, 2.0 * view, view), 1)
+
+    def g(self, t: Tensor, x: Tensor) -> Tensor:
+        out = torch.zeros_like(x)
+        out[:, 1:] = 0.3 * torch.cos(x[:, 1:])
+        return out
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_what_works_in_place_is_the_same() -> None:
+    """Also where it is differentiated."""
+    eager, fast = both({"x": InPlace(), "varied": Variations(InPlace(), SHARED)}, 0.4)
+    assert_equal(eager, fast, 1e-12)
+
+
 def test_a_part_that_takes_anothers_old_value() -> None:
     """(x, what x was) after five steps, from the graph itself: nothing is compiled."""
 
@@ -149,9 +179,9 @@ def test_equal_code_serves_other_numbers() -> None:
     """Another gain is another constant, not another piece of code, and its numbers are the new ones."""
     first = TanhNetwork(dim=3, gain=0.4, seed=1)
     both({"x": first}, 0.4, TimeGrid(1.0, 2))
-    known = len(compiled._compiled)
+    before = {code: len(code.pieces) for code in compiled._known.values()}
     eager, fast = both({"x": TanhNetwork(dim=3, gain=0.9, seed=2)}, 0.4, TimeGrid(1.0, 2))
-    assert len(compiled._compiled) == known
+    assert {code: len(code.pieces) for code in compiled._known.values()} == before
     assert_equal(eager, fast, 1e-12)
 
 
@@ -198,6 +228,24 @@ class Branching(LatentSDE):
         return torch.ones_like(x)
 
 
+class Counting(LatentSDE):
+    """Is another function each time, and not by torch's operations."""
+
+    dim, calls = 1, 0
+
+    def f(self, t: Tensor, x: Tensor) -> Tensor:
+        self.calls += 1
+        return -x / self.calls
+
+    def g(self, t: Tensor, x: Tensor) -> Tensor:
+        return torch.ones_like(x)
+
+
+def test_what_torch_does_not_see_is_found_before_it_is_compiled() -> None:
+    with pytest.warns(NotCompiled, match="a step is not what torch's operations in it make of its arguments"):
+        prepare([Counting()], torch.ones(1, dtype=F64), GRID, 100, compile=True)
+
+
 INDEXED = StepMap(lambda n, x, a: (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)[n] * x, lambda n, x, a: torch.ones_like(x), 1, 1)
 
 
@@ -213,33 +261,69 @@ def test_what_cannot_be_traced_runs_as_it_is(system: Any) -> None:
 
 
 def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    from torch._inductor import config
+    """It is said at once, before any path is simulated."""
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.warns(NotCompiled, match="no C\\+\\+ compiler 'no-such-compiler'"):
+        assert prepare([Linear()], 1.0, GRID, 100, compile=True).compiled is None
+    with pytest.warns(NotCompiled):
+        asked = simulate_coupled([Linear()], 1.0, GRID, 100, compile=True)
+    assert torch.equal(asked[0].final, simulate_coupled([Linear()], 1.0, GRID, 100, compile=False)[0].final)
 
-    monkeypatch.setattr(compiled, "_compiled", {})
-    system = Linear(a=-1.0, b=math.pi)  # a graph that no other test has
-    with config.patch({"cpp.cxx": ("no-such-compiler",)}), pytest.warns(NotCompiled):
-        asked = simulate_coupled([system], 1.0, GRID, 100, compile=True)
-    assert torch.equal(asked[0].final, simulate_coupled([system], 1.0, GRID, 100, compile=False)[0].final)
+
+@pytest.mark.parametrize("executor", [None, ThreadPoolExecutor], ids=["here", "threads"])
+def test_a_compiler_that_fails(executor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One warning, however many blocks there are, and the same states."""
+
+    def failing(*given: Any) -> Any:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(compiled, "_piece", failing)
+    system = Linear(a=-1.0, b=0.5)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        pool = None if executor is None else executor(2)
+        asked = simulate_coupled([system], 1.0, GRID, 9000, compile=True, executor=pool)
+        if pool is not None:
+            pool.shutdown()
+    assert [warning.category for warning in said if warning.category is NotCompiled] == [NotCompiled]
+    assert torch.equal(asked[0].final, simulate_coupled([system], 1.0, GRID, 9000, compile=False)[0].final)
+
+
+def test_blocks_are_the_same_with_and_without_compilation() -> None:
+    """What pairs the blocks of two ensembles, or joins them to clusters, need not know which of them is compiled."""
+    fast, eager = (prepare([Linear()], 1.0, GRID, 9000, compile=c) for c in (True, False))
+    assert fast.compiled is not None
+    assert fast.blocks == eager.blocks == range(3)
+    assert [fast.span(k) for k in fast.blocks] == [eager.span(k) for k in eager.blocks]
+
+
+def test_who_only_hands_out_work_does_not_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Preparing traces, and raises and warns; only a block that is run here needs code here."""
+
+    def never(*given: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(compiled, "_piece", never)
+    ensemble = prepare([Linear(a=-1.0)], 1.0, GRID, 100, compile=True)
+    assert ensemble.compiled is not None
+    assert ensemble.recipe.keywords["compile"] is True
+    with pytest.warns(NotCompiled):
+        ensemble = prepare([Branching()], torch.zeros(1, dtype=F64), GRID, 100, compile=True)
+    assert ensemble.recipe.keywords["compile"] is False  # nor will a worker say it again
 
 
 def test_small_work_is_not_compiled() -> None:
     """By a rule of counted operations: 2²⁶ numbers are looked at, and worth it if there is enough to compute."""
     members = {"x": DoubleWell(dim=8)}
     assert prepare(members, 0.6, TimeGrid(1.0, 100), 10_000).compiled is None
-    with pytest.MonkeyPatch.context() as patch:
-        asked: list[int] = []
-        patch.setattr(compiled, "_piece", lambda *given: asked.append(1) or (lambda *a: None))
-        prepare(members, 0.6, TimeGrid(1.0, 100), 100_000)  # looked at, but not worth it
-        assert not asked
-        assert prepare(members, 0.6, TimeGrid(1.0, 1000), 1_000_000).compiled is not None
-        assert asked
+    assert prepare(members, 0.6, TimeGrid(1.0, 100), 100_000).compiled is None  # looked at, but not worth it
+    assert prepare(members, 0.6, TimeGrid(1.0, 1000), 1_000_000).compiled is not None
 
 
 def test_a_cache_that_others_can_write_to_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is read from it is run."""
     tmp_path.chmod(0o777)
     monkeypatch.setenv("SDEWM_COMPILE_CACHE", str(tmp_path))
-    monkeypatch.setattr(compiled, "_compiled", {})
     with pytest.warns(NotCompiled, match="which others can write to"):
         simulate_coupled([Linear(a=-1.5)], 1.0, GRID, 100, compile=True)
     assert not list(tmp_path.iterdir())
