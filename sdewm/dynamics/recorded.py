@@ -138,6 +138,11 @@ def _once(function: Callable[..., tuple[Tensor, ...]], given: Sequence[Tensor], 
 class _Recorder(TorchDispatchMode):
     """Takes down every operation below automatic differentiation."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Else torch loads its own compiler, a second and 80 MiB, only to tell it to leave this class alone.
+        return False
+
     def __init__(self, given: Sequence[Tensor], table: Table) -> None:
         super().__init__()
         self.table = table

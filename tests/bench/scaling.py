@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.stats import t as student
 
 from sdewm.dynamics import perturb
@@ -33,16 +34,29 @@ def _used(seconds: float) -> tuple[int, float]:
     return os.getpid(), time.process_time()
 
 
+def _draw(buffers: int) -> float:
+    """CPU seconds of drawing normals into a small buffer: work that shares nothing, not even memory's bandwidth."""
+    single_thread()
+    z, source = torch.empty(1 << 18), torch.Generator().manual_seed(0)
+    begin = time.process_time()
+    for _ in range(buffers):
+        z.normal_(generator=source)
+    return time.process_time() - begin
+
+
 def throughput(problem: Problem = LONG, counts: tuple[int, ...] = (1, 2), rounds: int = 3) -> dict[str, Any]:
     """Wall seconds of one long run by the number of workers, in turn, start-up apart.
 
     `busiest_cpu_seconds` is the CPU time of the busiest worker, which is the wall time where the cores are idle
-    otherwise: on a machine with neighbours the wall times say as much about these.
+    otherwise: on a machine with neighbours the wall times say as much about these. `machine_ratio_by_cpu` is what plain
+    drawing of as many normals gains in as many processes that have nothing to do with each other: the machine's bound.
     """
     coupled, observe = members(problem), Observe(problem)
     wall: dict[int, list[float]] = {count: [] for count in counts}
     start: dict[int, list[float]] = {count: [] for count in counts}
     busiest: dict[int, list[float]] = {count: [] for count in counts}
+    plain: dict[int, list[float]] = {count: [] for count in counts}
+    buffers = max(1, problem.normals >> 20)
     for turn in range(rounds):
         for count in counts if turn % 2 == 0 else counts[::-1]:
             begin = time.perf_counter()
@@ -56,6 +70,8 @@ def throughput(problem: Problem = LONG, counts: tuple[int, ...] = (1, 2), rounds
                 if executor is not None:
                     used += [seconds - before.get(pid, 0.0) for pid, seconds in ready(executor, count).items()]
                 busiest[count].append(max(used))
+                share = [-(-buffers // count)] * count
+                plain[count].append(max(map(_draw, share) if executor is None else executor.map(_draw, share)))
             start[count].append(begun - begin - (PAUSE if before else 0.0))
     first, last = counts[0], counts[-1]
     return {
@@ -65,10 +81,12 @@ def throughput(problem: Problem = LONG, counts: tuple[int, ...] = (1, 2), rounds
         "counts": list(counts),
         "wall_seconds": {str(k): v for k, v in wall.items()},
         "busiest_cpu_seconds": {str(k): v for k, v in busiest.items()},
+        "plain_cpu_seconds": {str(k): v for k, v in plain.items()},
         "startup_seconds": {str(k): v for k, v in start.items()},
         # of each side the best round: the machine has neighbours
         "throughput_ratio": min(wall[first]) / min(wall[last]),
         "throughput_ratio_by_cpu": min(busiest[first]) / min(busiest[last]),
+        "machine_ratio_by_cpu": min(plain[first]) / min(plain[last]),
     }
 
 

@@ -69,11 +69,15 @@ def _workers(result: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"  {count}: {min(wall):.2f} s (worst {max(wall):.2f} s), CPU {cpu:.2f}, start-up {min(start):.2f}"
         )
-    return [
-        *lines,
+    lines.append(
         f"  throughput of the last against the first: {found['throughput_ratio']:.2f} by wall time, "
-        f"{found['throughput_ratio_by_cpu']:.2f} by the CPU time of the busiest worker",
-    ]
+        f"{found['throughput_ratio_by_cpu']:.2f} by the CPU time of the busiest worker"
+    )
+    if "machine_ratio_by_cpu" in found:  # older records have none
+        lines.append(
+            f"  processes that only draw normals, with nothing in common, gain {found['machine_ratio_by_cpu']:.2f}"
+        )
+    return lines
 
 
 def _curves(result: Mapping[str, Any]) -> list[str]:

@@ -53,6 +53,7 @@ def test_a_smoke_run_has_every_row_and_its_own_engine_in_each(smoke: dict[str, A
 def test_a_smoke_run_has_memory_workers_and_curves(smoke: dict[str, Any]) -> None:
     assert smoke["memory"]["runs"][0]["mib"] > 0
     assert smoke["workers"]["counts"] == [1]
+    assert smoke["workers"]["machine_ratio_by_cpu"] == 1.0
     assert {c["curve"] for c in smoke["curves"]} == CURVES
     assert all(len(c["sizes"]) == len(c.get("cpu_seconds", c.get("wall_seconds"))) for c in smoke["curves"])
 
