@@ -1,9 +1,11 @@
 """What a check has found, and how far it may be believed."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
-from typing import Any, final
+from typing import Any, Protocol, final
+
+from .exceptions import Refused
 
 
 @final
@@ -25,6 +27,16 @@ class Grade(Enum):
     ASYMPTOTIC = "asymptotic"
 
 
+class Explained(Protocol):
+    """The numbers behind a verdict."""
+
+    def plot(self, path: Any = None) -> Any:
+        """A figure."""
+
+    def explain(self) -> str:
+        """What would have to change for the verdict to change."""
+
+
 @final
 @dataclass(frozen=True)
 class Verdict:
@@ -40,6 +52,7 @@ class Verdict:
             the two overlap.
         level: confidence level of the interval.
         flags: remarks that did not decide, such as unchecked hypotheses.
+        evidence: the numbers behind it, where it comes from a check of a bound; not part of its JSON form.
     """
 
     outcome: Outcome
@@ -50,6 +63,30 @@ class Verdict:
     margin: float | None = None
     level: float | None = None
     flags: tuple[str, ...] = ()
+    evidence: Explained | None = field(default=None, compare=False, repr=False)
+
+    def plot(self, path: Any = None) -> Any:
+        """A figure of what was judged, written to `path` if one is given.
+
+        Raises:
+            Refused: there is nothing to draw.
+        """
+        return self._evidence().plot(path)
+
+    def explain(self) -> str:
+        """What would have to change for the verdict to change: more paths, a certified constant, a checked hypothesis.
+
+        Raises:
+            Refused: the numbers behind the verdict were not kept.
+        """
+        return self._evidence().explain()
+
+    def _evidence(self) -> Explained:
+        if self.evidence is None:
+            raise Refused(
+                "this verdict has no curves to draw or explain: it was read from a file, or came before them."
+            )
+        return self.evidence
 
     def __str__(self) -> str:
         flags = f" [{'; '.join(self.flags)}]" if self.flags else ""
@@ -64,7 +101,8 @@ class Verdict:
 
         plain = {
             key: [finite(v) for v in value] if isinstance(value, tuple) else finite(value)
-            for key, value in asdict(self).items()
+            for key, value in asdict(replace(self, evidence=None)).items()
+            if key != "evidence"
         }
         return {**plain, "outcome": self.outcome.value, "grade": self.grade.value}
 

@@ -1,8 +1,14 @@
 """Decisions from estimates, with a stated error rate."""
 
+from .betting import Above as Above
+from .betting import BelowByRange as BelowByRange
+from .catoni import BelowByMoment as BelowByMoment
+from .central_limit import CentralLimit as CentralLimit
 from .controls import controlled as controlled
 from .decide import heavy_tail as heavy_tail
 from .equivalence import equivalence as equivalence
+from .holm import family as family
+from .holm import holm as holm
 from .multilevel import allocate as allocate
 from .multilevel import ladder as ladder
 from .multilevel import telescoped as telescoped
@@ -14,3 +20,10 @@ from .ratio import all_of as all_of
 from .ratio import ratio_interval as ratio_interval
 from .ratio import rms_ratio as rms_ratio
 from .remainders import Remainders as Remainders
+from .sequential import Comparison as Comparison
+from .sequential import compare_mean as compare_mean
+from .shared_level import Limits as Limits
+from .shared_level import increasing as increasing
+from .shared_level import share as share
+from .tail_index import TailIndex as TailIndex
+from .tail_index import tail_index as tail_index

@@ -20,6 +20,7 @@ from torch import Tensor
 
 import sdewm
 from sdewm import validation
+from sdewm.constant import Certified
 from sdewm.dynamics import (
     BrownianMotion,
     CategoricalMap,
@@ -46,6 +47,7 @@ from sdewm.estimate import Moments
 from sdewm.exceptions import HypothesisFails, InvalidArgument, Refused
 from sdewm.grid import TimeGrid
 from sdewm.hypothesis import Facts, declare, facts_of
+from sdewm.verdict import Grade, Outcome, Verdict
 
 GRID = TimeGrid(1.0, 4)
 DIAGONAL, GENERAL = Contracting("diagonal"), Contracting("general")
@@ -178,12 +180,16 @@ NAN = float("nan")
 TRIPLE = f"{float(torch.linalg.matrix_norm(3 * RHO, 2)):.6g}"
 
 # What is done, and what the sentence must say: the argument's name and the value that was given.
+VERDICT = Verdict(Outcome.HOLDS, Grade.CERTIFIED, "a reason")
 CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     # ground
     (lambda: TimeGrid(1.0, 2.5), InvalidArgument, ["steps", "2.5"]),  # type: ignore[arg-type]
     (lambda: TimeGrid(1.0, 0), InvalidArgument, ["steps", "got 0"]),
     (lambda: TimeGrid(-1.0, 4), InvalidArgument, ["T must be above zero", "-1.0"]),
     (lambda: TimeGrid(float("inf"), 4), InvalidArgument, ["T must be a finite number", "inf"]),
+    (lambda: Certified(NAN, "nowhere"), InvalidArgument, ["value", "nan"]),
+    (lambda: Certified(1.0, "a proof", 2.0), InvalidArgument, ["attained", "1.0", "2.0"]),
+    (lambda: VERDICT.plot(), Refused, ["no curves"]),
     (lambda: validation.one_of("colour", "red", ("blue",)), InvalidArgument, ["colour", "'blue'", "'red'"]),
     (lambda: validation.strings("colour", 3), InvalidArgument, ["colour", "3"]),
     (lambda: Moments.of([1.0, 2.0]).estimates()[0].interval(2.0), InvalidArgument, ["level", "2.0"]),
