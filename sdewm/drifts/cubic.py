@@ -2,11 +2,16 @@
 
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..constant import Certified
 from ..dynamics.system import DifferentiableSDE
 from ..hypothesis import Facts
+from ..jacobian.box import Box
+from ..jacobian.diagonal import diagonal_constants, squares
+from ..jacobian.rounding import UNIT
 from ..validation import integer, real
 
 
@@ -59,3 +64,16 @@ class Cubic(DifferentiableSDE):
     def g_second(self, t: Tensor, x: Tensor, v: Tensor, w: Tensor) -> Tensor:
         """Zero."""
         return torch.zeros_like(v)
+
+    def certified(self, box: Box | None = None) -> dict[str, Certified]:
+        """Exact suprema of the Jacobian diag(−3 rate x_i²), over all states or a box; infinite where they are."""
+        least, most = squares(box, self.dim)
+        factor = -3.0 * self.rate
+        ends = np.zeros((2, self.dim)) if factor == 0.0 else np.sort([factor * least, factor * most], axis=0)
+        # A square, a product and the factor's own rounding; zero is exact.
+        low, high = (0.0, 0.0) if box is None else 8.0 * UNIT * np.abs(ends)
+        source = "diag(−3 rate x²)" + ("" if box is None else " on a box")
+        return {
+            **diagonal_constants(ends[0], ends[1], source, (low, high)),
+            "diffusion": Certified(0.0, "constant diffusion", 0.0),
+        }

@@ -5,8 +5,12 @@ from typing import final
 import torch
 from torch import Tensor
 
+from ..constant import Certified
 from ..dynamics.system import DifferentiableSDE
 from ..hypothesis import Facts
+from ..jacobian.box import Box
+from ..jacobian.diagonal import diagonal_constants, squares
+from ..jacobian.rounding import UNIT
 from ..validation import integer, real
 
 
@@ -57,3 +61,17 @@ class DoubleWell(DifferentiableSDE):
     def g_second(self, t: Tensor, x: Tensor, v: Tensor, w: Tensor) -> Tensor:
         """−modulation sin(x) v w."""
         return -self.modulation * torch.sin(x) * v * w
+
+    def certified(self, box: Box | None = None) -> dict[str, Certified]:
+        """Exact suprema of diag(1 − 3 x_i²), over all states or a box, and of the diffusion's modulation · cos x_i.
+
+        The log-norm is 1 over all states. The spectral norm is infinite there: explicit steps need a box, and a proof
+        that paths stay in it.
+        """
+        least, most = squares(box, self.dim)
+        # 1 − 3 · 0 is exact.
+        low, high = (0.0, 0.0) if box is None else (8.0 * UNIT * (1.0 + 3.0 * x) * (x > 0.0) for x in (most, least))
+        source = "diag(1 − 3x²)" + ("" if box is None else " on a box")
+        modulation = abs(self.modulation)
+        columns = Certified(modulation, "|modulation|, all states", modulation if box is None else None)
+        return {**diagonal_constants(1.0 - 3.0 * most, 1.0 - 3.0 * least, source, (low, high)), "diffusion": columns}

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..dynamics.system import LatentSDE, system_dtype
 from ..exceptions import InvalidArgument
+from ..jacobian.stack import NetworkStack
 from ..validation import integer, one_of, positive
 
 FORMS = ("filtering", "rollout")
@@ -208,6 +209,36 @@ class FourBlock(LatentSDE):
             pairs = zip(scales, (z, h, predictor, decoded), strict=True)
             return torch.cat([torch.zeros_like(b) if s is None else s for s, b in pairs], dim=-1)
         return self._columns(x, scales)
+
+    def drift_networks(self) -> NetworkStack | None:
+        """The drift as networks of parts of the state, where each module is a plain one, `Joined` or `OfHidden`."""
+        rate = 0.0 if self.leak is None else -1.0 / self.leak
+        modules = (self.posterior, self.sequence, self.transition, self.decoder)
+        shift = [0.0 if k == 1 else rate for k, size in enumerate(self.sizes) for _ in range(size)]
+        return self._stack(modules, tuple(shift))
+
+    def diffusion_networks(self) -> NetworkStack | None:
+        """The scales likewise; none for noise that is shared, where the decoder's scale is a matrix."""
+        scales = (self.posterior_scale, self.sequence_scale, self.transition_scale, self.decoder_scale)
+        return None if self.noise == "shared" else self._stack(scales, ())
+
+    def _stack(self, modules: Sequence[nn.Module | None], shift: tuple[float, ...]) -> NetworkStack | None:
+        z, h, predictor, _ = (tuple(range(sum(self.sizes[:k]), sum(self.sizes[: k + 1]))) for k in range(4))
+        action, seen = (None,) * self.action, (None,) * self.observation
+        driver = z if self.form == "filtering" else predictor
+        parts: list[tuple[nn.Module, tuple[int | None, ...]]] = []
+        for module, columns in zip(modules, ((*h, *seen), (*h, *driver, *action), h, (*h, *predictor)), strict=True):
+            if module is not None and (module._forward_hooks or module._forward_pre_hooks):
+                return None
+            if isinstance(module, Joined):
+                parts.append((module.network, columns))
+            elif isinstance(module, OfHidden):
+                parts.append((module.network, h))
+            elif module is not None and columns == h:
+                parts.append((module, h))
+            elif module is not None:
+                return None
+        return NetworkStack(tuple(parts), shift)
 
     def _columns(self, x: Tensor, scales: Sequence[Tensor | None]) -> Tensor:
         # Built by padding, not by writing into a tensor, so that every kind of automatic differentiation goes through.

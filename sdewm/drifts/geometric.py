@@ -5,10 +5,13 @@ from typing import final
 import torch
 from torch import Tensor
 
+from ..constant import Certified
 from ..dynamics.brownian import BrownianMotion
 from ..dynamics.system import DifferentiableSDE
 from ..grid import TimeGrid
 from ..hypothesis import Facts
+from ..jacobian.box import Box
+from ..jacobian.diagonal import diagonal_constants
 from ..validation import integer, real
 
 
@@ -67,3 +70,9 @@ class Geometric(DifferentiableSDE):
         brownian = torch.cat((torch.zeros_like(moved[:1]), moved))
         t = torch.tensor(grid.times, dtype=torch.float64)[:, None, None]
         return x0 * torch.exp((self.rate - self.volatility**2 / 2) * t + self.volatility * brownian)
+
+    def certified(self, box: Box | None = None) -> dict[str, Certified]:
+        """Exact suprema of the Jacobians rate I and volatility e_k e_kᵀ, which depend on no state."""
+        source, volatility = "the constant Jacobian", abs(self.volatility)
+        rates = [self.rate] * self.dim
+        return {**diagonal_constants(rates, rates, source), "diffusion": Certified(volatility, source, volatility)}

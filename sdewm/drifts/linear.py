@@ -2,13 +2,19 @@
 
 from typing import final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from ..constant import Certified
 from ..dynamics.system import DifferentiableSDE
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
 from ..hypothesis import Facts
+from ..jacobian.box import Box
+from ..jacobian.hull import Hull
+from ..jacobian.rounding import frobenius_bounds, log_norm_bounds, spectral_bounds
 from ..validation import integer, positive
 
 
@@ -102,6 +108,22 @@ class Linear(DifferentiableSDE):
         """Zero."""
         return torch.zeros_like(self.g_jvp(t, x, v))
 
+    def certified(self, box: Box | None = None) -> dict[str, Certified]:
+        """λ_max((A + Aᵀ)/2), ‖A‖₂, ‖A‖_F and λ_max(Σ_k B_kᵀB_k)^½ up to rounding; they depend on no state."""
+        a, stacked = _plain(self.A), _plain(self.B).reshape(-1, self.dim)
+        # The columns above each other have Σ B_kᵀB_k as their square.
+        found = {
+            "mu": log_norm_bounds(a),
+            "spectral": spectral_bounds(a),
+            "frobenius": frobenius_bounds(a),
+            "diffusion": spectral_bounds(stacked),
+        }
+        return {name: Certified(float(high), "constant matrices", float(low)) for name, (low, high) in found.items()}
+
+    def jacobian_hull(self, box: Box | None = None) -> Hull:
+        """The one vertex (A, B_1, …, B_m)."""
+        return Hull(_plain(self.A)[None], _plain(self.B)[None])
+
     def _augmented(self) -> tuple[Tensor, Tensor]:
         # In y = (1, x) the system is homogeneous: dy = A⁺ y dt + Σ B⁺_k y dB^k.
         n = self.dim
@@ -134,3 +156,7 @@ class Linear(DifferentiableSDE):
         start = torch.cat((torch.ones(1, dtype=torch.float64), torch.as_tensor(x0).double().expand(self.dim)))
         end = (power @ torch.outer(start, start).reshape(-1)).reshape(self.dim + 1, self.dim + 1)
         return end[0, 1:], end[1:, 1:]
+
+
+def _plain(matrix: Tensor) -> NDArray[np.float64]:
+    return matrix.double().cpu().numpy()
