@@ -31,6 +31,7 @@ from .jacobian import jacobian_penalty as jacobian_penalty
 from .theory import Expansion as Expansion
 from .theory import OrderTest as OrderTest
 from .theory import WeakIdentity as WeakIdentity
+from .theory import check as check
 from .theory import check_hypotheses as check_hypotheses
 from .theory import effect_gradient as effect_gradient
 from .theory import expand as expand

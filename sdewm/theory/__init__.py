@@ -1,5 +1,6 @@
 """The theory: what a representation error does to a loss."""
 
+from .check import check as check
 from .expansion import Expansion as Expansion
 from .expansion import expand as expand
 from .gradient import effect_gradient as effect_gradient

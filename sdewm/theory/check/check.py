@@ -1,0 +1,335 @@
+"""Is a bound true on a system? A verdict from simulated pairs of paths."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...constant import Certified, Constant, Sampled, joined
+from ...dynamics.error import RepresentationError, check_eps
+from ...dynamics.start import Start, check_actions, start_states
+from ...dynamics.tamed import tame
+from ...exceptions import InvalidArgument, NumericalFailure, Refused
+from ...grid import TimeGrid
+from ...hypothesis import facts_of
+from ...stats.sequential import Comparison, compare_mean
+from ...validation import integer, one_of
+from ...validation import level as check_level
+from ...verdict import Grade, Outcome, Verdict
+from ..bounds.bound import CONSTANTS, Bound, Setting
+from ..bounds.fourth_moment import FourthMoment
+from ..bounds.weighted import Weighted
+from ..constants.structural import certified_constants, certified_error
+from .evidence import Evidence, described
+from .pair import Pair, is_map
+from .suprema import Seen, seen_constants
+
+Array = NDArray[np.float64]
+
+PATHS = 8192
+VACUOUS = 100.0
+SCHEMES = ("auto", "euler", "tamed")
+TAMED = "the drift grows faster than linearly: its steps are tamed, and it is these that are checked"
+BOX = "constants are certified for a box, and that no path ever leaves it is not certified"
+
+
+def check(
+    bound: Bound,
+    system: Any,
+    error: RepresentationError,
+    eps: float,
+    x0: Start,
+    grid: TimeGrid,
+    paths: int | None = None,
+    seed: int = 0,
+    level: float = 0.99,
+    sequential: bool = True,
+    *,
+    times: str | Sequence[float] = "final",
+    constants: Mapping[str, Constant] | None = None,
+    box: Any = None,
+    points: int = 5,
+    actions: Tensor | None = None,
+    dtype: torch.dtype | None = None,
+    scheme: str = "auto",
+    executor: Executor | None = None,
+) -> Verdict:
+    """Check a bound on e_t = x^ε_t − x⁰_t against simulated pairs of paths.
+
+    The claim is D <= B(θ) with D = (E|e_t|^p)^(1/p) of the simulated steps, B the bound's discrete version, and θ its
+    constants, suprema over all segments between the two paths. With D_lo <= D <= D_up at the level,
+
+        holds      if D_up <= B(θ_lo), θ_lo the constants as seen between paths: the true ones are these or more;
+        violated   if D_lo > B(θ_up), θ_up certified, and no hypothesis unchecked;
+        otherwise  inconclusive, with the reason.
+
+    D_lo is a betting limit, valid at any number of paths and for any tail. D_up is certified where certified constants
+    bound the fourth moment of the error (`FourthMoment`), else it is that of the central limit theorem behind a check
+    of the tail, and the verdict is graded asymptotic.
+
+    Args:
+        bound: one of `sdewm.theory.bounds`, or your own `Bound`.
+        system: a `LatentSDE`, any torchsde SDE, or a `StepMap`.
+        error, eps: the representation error and its size.
+        x0, seed, actions, dtype, executor: as for `simulate_coupled`.
+        paths: the most paths to use, by default 8192, or one for each row of x0.
+        grid: time grid.
+        level: confidence level of the verdict; of all times together where several are judged.
+        sequential: whether to stop as soon as it is decided, which the limits allow for.
+        times: "final", or grid times; the bound holds if it holds at all of them.
+        constants: what else is known, by the names of `CONSTANTS`: a `Certified` one counts, an `Assumed` one does not.
+        box: (lower, upper), each a number or (dim,): where the system's own constants are to be certified.
+        points: points of each segment at which constants are sampled.
+        scheme: "tamed" for tamed steps, "euler", or "auto", which tames a drift declared to grow faster than linearly.
+
+    Returns:
+        A `Verdict`, with `plot()`, `explain()`, and the numbers in `evidence`.
+
+    Raises:
+        InvalidArgument: an argument is wrong.
+        Refused: the bound has no discrete version, or its constants are not seen between paths.
+
+    Warning:
+        "Holds" is about this system, start, error and horizon. It needs none of the bound's hypotheses and proves none.
+
+    Example:
+        >>> from sdewm.drifts import TanhNetwork
+        >>> from sdewm.theory.bounds import LogNorm
+        >>> error = RepresentationError(diffusion=lambda t, x: 0.5 + 0.4 * torch.sin(2 * x))
+        >>> verdict = check(LogNorm(), TanhNetwork(dim=4, gain=0.4), error, 0.05, 0.6, TimeGrid(1.0, 32), paths=4096)
+        >>> verdict.outcome.value
+        'holds'
+    """
+    if not isinstance(bound, Bound):
+        raise InvalidArgument(f"bound must be a Bound such as LogNorm(), got {bound!r}.")
+    if not isinstance(error, RepresentationError):
+        raise InvalidArgument(f"error must be a RepresentationError, got {type(error).__name__}.")
+    if not isinstance(grid, TimeGrid):
+        raise InvalidArgument(f"grid must be a TimeGrid, got {type(grid).__name__}.")
+    integer("points", points, least=3)
+    steps = _steps(times, grid)
+    level = check_level(level)
+    several = isinstance(x0, Tensor) and x0.ndim == 2
+    x, paths = start_states(x0, system, PATHS if paths is None and not several else paths, dtype)
+    system, flags = _scheme(system, grid, scheme, x)
+    pair = Pair(system, error, check_eps(eps, x.dtype), x, grid, paths, seed, check_actions(actions, grid, paths))
+    try:
+        return _checked(bound, pair, steps, constants, box, points, level, sequential, flags, executor)
+    except NumericalFailure as failure:
+        return Verdict(Outcome.NUMERICAL_FAILURE, Grade.CERTIFIED, f"{bound.name}: {failure}", level=level, flags=flags)
+
+
+def _checked(
+    bound: Bound,
+    pair: Pair,
+    steps: tuple[int, ...],
+    constants: Mapping[str, Constant] | None,
+    box: Any,
+    points: int,
+    level: float,
+    sequential: bool,
+    flags: tuple[str, ...],
+    executor: Executor | None,
+) -> Verdict:
+    weight = bound if isinstance(bound, Weighted) else None
+    names = (*bound.constants, *bound.optional)
+    seen = seen_constants(pair, names, {*bound.known, *(constants or {})}, weight, points)
+    setting = pair.setting(seen.random_base, seen.additive_error)
+    error, alpha = pair.error, (1.0 - level) / len(steps)
+    parts = (error.initial is not None, error.drift is not None, error.diffusion is not None)
+    refused = bound.refuses(setting, *parts)
+    if refused is not None:
+        return Verdict(Outcome.HYPOTHESIS_FAILS, Grade.CERTIFIED, f"{bound.name}: {refused}", level=level)
+    if box is not None and (left := _left(box, seen)):
+        return Verdict(Outcome.HYPOTHESIS_FAILS, Grade.CERTIFIED, f"{bound.name}: {left}", level=level)
+    known = _known(bound, pair, seen, constants, box)
+    lowest, highest = _lowest(known, bound), _highest(known, bound)
+    least = bound.discrete(lowest, setting)
+    most = None if highest is None else bound.discrete(highest, setting)
+    comparisons = _compare(bound, pair, steps, known, setting, least, most, alpha, sequential, executor)
+    judged = tuple(pair.grid.time(n) for n in steps)
+    continuous = _continuous(bound, lowest, setting)
+    curve = seen.times, seen.curve(bound.power, bound.running)
+    evidence = Evidence(bound, setting, known, judged, comparisons, least, most, continuous, curve)
+    return _verdict(evidence, level, flags, box is not None)
+
+
+def _steps(times: str | Sequence[float], grid: TimeGrid) -> tuple[int, ...]:
+    """The numbers of the steps that are judged, in order."""
+    if isinstance(times, str):
+        one_of("times", times, ("final",))
+        return (grid.steps,)
+    steps = sorted({grid.index(t) for t in times})
+    if not steps:
+        raise InvalidArgument("times must be 'final' or hold at least one grid time, got none.")
+    return tuple(steps)
+
+
+def _scheme(system: Any, grid: TimeGrid, scheme: str, x: Tensor) -> tuple[Any, tuple[str, ...]]:
+    """The system, tamed where that is wanted or its drift is declared to need it."""
+    one_of("scheme", scheme, SCHEMES)
+    if is_map(system):
+        if scheme == "tamed":
+            raise Refused("scheme='tamed' is a way to discretise a differential equation; a StepMap is a step already.")
+        return system, ()
+    facts = facts_of(system, "drift_facts")
+    superlinear = facts is not None and facts.growth not in ("linear",)
+    if scheme == "tamed" or (scheme == "auto" and superlinear):
+        return tame(system, grid, x0=x[None].expand(2, -1) if x.ndim == 1 else x[:2]), (TAMED,)
+    return system, ()
+
+
+def _left(box: Any, seen: Seen) -> str | None:
+    """Whether the paths that were looked at leave the box."""
+    try:
+        lower, upper = (np.broadcast_to(np.asarray(side, dtype=np.float64), seen.lowest.shape) for side in box)
+    except (TypeError, ValueError) as error:
+        shape = seen.lowest.shape
+        raise InvalidArgument(f"box must be (lower, upper), each a number or of shape {shape}, got {box!r}.") from error
+    outside = (seen.lowest < lower) | (seen.highest > upper)
+    if not outside.any():
+        return None
+    i = int(outside.argmax())
+    return (
+        f"the paths leave the box: coordinate {i} runs from {seen.lowest[i]:.4g} to {seen.highest[i]:.4g}, the box "
+        f"from {lower[i]:.4g} to {upper[i]:.4g}; take a larger one"
+    )
+
+
+def _known(bound: Bound, pair: Pair, seen: Seen, given: Mapping[str, Constant] | None, box: Any) -> dict[str, Constant]:
+    """Each constant as it was seen, with what is certified of it."""
+    given = dict(given or {})
+    for name, constant in given.items():
+        if name not in CONSTANTS or not isinstance(constant, Constant):
+            raise InvalidArgument(
+                f"constants must map names to Certified, Sampled or Assumed, got {name!r}: {constant!r}; the names are "
+                f"{', '.join(CONSTANTS)}."
+            )
+    own: dict[str, Constant] = {}
+    if not is_map(pair.system):
+        own |= certified_constants(pair.system, box)
+    own |= {**certified_error(pair.error), **bound.known, **given}
+    result: dict[str, Constant] = {}
+    for name in (*bound.constants, *bound.optional):
+        sampled, other = seen.constants.get(name), own.get(name)
+        if sampled is None:
+            assert other is not None  # what is neither seen nor given was refused when it was looked for
+            result[name] = other
+        elif isinstance(other, Sampled):
+            result[name] = max(sampled, other, key=float)
+        else:
+            result[name] = joined(sampled, other if isinstance(other, Certified) else None)
+    # What certifies the fourth moment, whatever the bound itself asks for.
+    for name in FourthMoment.constants:
+        if name not in result and isinstance(other := own.get(name), Certified):
+            result[name] = other
+    return result
+
+
+def _lowest(known: Mapping[str, Constant], bound: Bound) -> dict[str, float]:
+    """The constants at what they reach."""
+    values = {name: known[name].at_least for name in (*bound.constants, *bound.optional)}
+    for name in bound.constants:
+        if values[name] is None:
+            raise InvalidArgument(f"constants[{name!r}] has no value that is reached: {known[name]}.")
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _highest(known: Mapping[str, Constant], bound: Bound) -> dict[str, float] | None:
+    """The constants at what they do not exceed; None where a needed one is not certified."""
+    values = {name: known[name].at_most for name in (*bound.constants, *bound.optional)}
+    if any(values[name] is None for name in bound.constants):
+        return None
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _fourth_moment(known: Mapping[str, Constant], setting: Setting, n: int) -> float | None:
+    """A certified bound on E|e_n|⁴, or None."""
+    highest = {name: known[name].at_most for name in FourthMoment.constants if name in known}
+    if len(highest) < len(FourthMoment.constants) or any(v is None or not math.isfinite(v) for v in highest.values()):
+        return None
+    value = float(FourthMoment().discrete({k: float(v) for k, v in highest.items() if v is not None}, setting)[n]) ** 4
+    return value if math.isfinite(value) else None
+
+
+def _compare(
+    bound: Bound,
+    pair: Pair,
+    steps: tuple[int, ...],
+    known: Mapping[str, Constant],
+    setting: Setting,
+    least: Array,
+    most: Array | None,
+    alpha: float,
+    sequential: bool,
+    executor: Executor | None,
+) -> tuple[Comparison, ...]:
+    source, kept = pair.observed(bound, steps, executor), list[Array]()
+
+    def blocks(i: int) -> Iterator[Array]:
+        # Later times look at the same paths: each block is simulated once, and only if somebody needs it.
+        for k in range(-(-pair.paths // 4096)):
+            if k == len(kept):
+                kept.append(next(source))
+            yield kept[k][i]
+
+    result = []
+    for i, n in enumerate(steps):
+        squared = bound.power == 2.0 and not bound.running
+        fourth = _fourth_moment(known, setting, n) if squared else None
+        sides: dict[str, Any] = {"at_least": float(least[n]) ** bound.power}
+        if most is not None:
+            sides["at_most"] = float(most[n]) ** bound.power
+        # Where constants certify the variance that is tried first, and both tries share the level.
+        share = alpha if fourth is None else alpha / 2.0
+        options = {**sides, "level": 1.0 - share, "sequential": sequential}
+        found = compare_mean(blocks(i), **options, second_moment=fourth)
+        if fourth is not None and found.outcome is Outcome.INCONCLUSIVE:
+            found = compare_mean(blocks(i), **options)
+        result.append(found)
+    return tuple(result)
+
+
+def _continuous(bound: Bound, numbers: Mapping[str, float], setting: Setting) -> Array | None:
+    try:
+        return bound.continuous(numbers, setting)
+    except Refused:
+        return None
+
+
+def _verdict(evidence: Evidence, level: float, flags: tuple[str, ...], boxed: bool) -> Verdict:
+    """All times together: holds if it holds at all, violated if it is at one."""
+    worst = min(range(len(evidence.times)), key=lambda i: _ORDER.index(evidence.comparisons[i].outcome))
+    outcomes = {c.outcome for c in evidence.comparisons}
+    outcome = next(o for o in _ORDER if o in outcomes)
+    c, t, bound = evidence.comparisons[worst], evidence.times[worst], evidence.bound
+    n = evidence.setting.grid.index(t)
+    value, low, high = (evidence.size(v) for v in (c.estimate.value, c.lower, c.upper))
+    least = float(evidence.least[n])
+    most = math.inf if evidence.most is None else float(evidence.most[n])
+    named = {1.0: "mean error", 2.0: "RMS error"}.get(bound.power, f"L{bound.power:g} error")
+    what = "RMS of the largest error so far" if bound.running else named
+    sign = {Outcome.HOLDS: "<=", Outcome.VIOLATED: ">"}.get(outcome, "beside")
+    limit = most if outcome is Outcome.VIOLATED else least
+    ratio = f" ({limit / value:.3g}x)" if value > 0.0 else ""
+    reason = f"{bound.name}: {what} {value:.4g} [{low:.4g}, {high:.4g}] {sign} bound {limit:.4g} at t = {t:g}{ratio}; "
+    reason += "; ".join(f"{name} {described(evidence.constants[name])}" for name in bound.constants)
+    reason += f"; {c.n} paths"
+    if outcome is Outcome.INCONCLUSIVE:
+        reason += f"; {evidence.explain()}"
+    if outcome is Outcome.VIOLATED and boxed:
+        outcome, reason = Outcome.INCONCLUSIVE, f"{reason}; {BOX}"
+    if least > VACUOUS * high:
+        flags = (*flags, f"vacuous: the bound is more than {VACUOUS:g} times the error")
+    if not bound.theorem:
+        flags = (*flags, "there is no theorem behind this bound")
+    margin = (least - high) if outcome is Outcome.HOLDS else (low - most if outcome is Outcome.VIOLATED else None)
+    return Verdict(outcome, c.grade, reason, (low, high), (0.0, limit), margin, level, flags, evidence)
+
+
+_ORDER = (Outcome.VIOLATED, Outcome.INCONCLUSIVE, Outcome.HOLDS)

@@ -1,0 +1,309 @@
+"""A bound is judged on a system: by what was seen, by what is certified, and not at all where that does not suffice."""
+
+import math
+from dataclasses import replace
+from typing import Any, final
+
+import numpy as np
+import pytest
+import torch
+from alarm import spend
+from torch import Tensor
+
+from sdewm import InvalidArgument, LatentSDE, Outcome, Refused, RepresentationError, StepMap, TimeGrid, check
+from sdewm.constant import Assumed, Certified, Sampled
+from sdewm.drifts import DoubleWell, Linear, TanhNetwork
+from sdewm.run import workers
+from sdewm.theory.bounds import (
+    Bound,
+    GaussianQuantile,
+    GronwallFrobenius,
+    LipschitzSteps,
+    LogNorm,
+    Setting,
+    Supremum,
+    Weighted,
+)
+from sdewm.theory.bounds.bound import Array, Numbers
+from sdewm.theory.check.evidence import Evidence
+from sdewm.theory.check.pair import Pair
+from sdewm.theory.constants import hull_of, search_weight
+from sdewm.verdict import Grade, Verdict
+
+GRID = TimeGrid(1.0, 16)
+ONES = RepresentationError(drift=lambda t, x: torch.ones_like(x), diffusion=lambda t, x: torch.ones_like(x))
+START = RepresentationError(initial=1.0)
+SIZES = {"drift_error": Certified(2**0.5, "√2", 2**0.5), "diffusion_error": Certified(2**0.5, "√2", 2**0.5)}
+
+
+@final
+class TooSmall(Bound):
+    """A bound that forgets the diffusion: wrong wherever there is one."""
+
+    name = "too small"
+    statement = "r' = μ r"
+    hypotheses = ("none",)
+    reference = "a mistake"
+    constants = ("mu",)
+
+    def continuous(self, constants: Numbers, setting: Setting) -> Array:
+        return np.asarray(setting.initial * np.exp(constants["mu"] * np.asarray(setting.grid.times)))
+
+    def discrete(self, constants: Numbers, setting: Setting) -> Array:
+        h = setting.grid.h
+        return np.asarray(setting.initial * (1.0 + h * constants["mu"]) ** np.arange(setting.grid.steps + 1))
+
+
+def evidence(verdict: Verdict) -> Evidence:
+    """The numbers behind it."""
+    assert isinstance(verdict.evidence, Evidence)
+    return verdict.evidence
+
+
+def test_a_loose_bound_holds_and_says_how_loose() -> None:
+    """Shared noise, drift and diffusion error, on a contracting network."""
+    spend(1e-2 * 1e-3)  # the bound is 20 standard errors away, but a level is a level
+    verdict = check(LogNorm(), TanhNetwork(dim=4, gain=0.4), ONES, 0.05, 0.6, GRID, paths=2048)
+    assert verdict.outcome is Outcome.HOLDS
+    found = evidence(verdict)
+    assert 1.0 < found.ratio < 5.0
+    assert verdict.interval is not None
+    assert verdict.interval[1] <= found.at(found.least, 1.0) == verdict.allowed[1]  # type: ignore[index]
+    assert "RMS error" in verdict.reason
+    assert "mu -" in verdict.reason
+
+
+def test_the_variance_is_certified_where_the_constants_are() -> None:
+    """Then the grade is certified too; it is asymptotic as soon as one constant is only seen."""
+    base = Linear(a=-1.0, b=0.3, dim=2)
+    certified = check(GronwallFrobenius(), base, ONES, 0.05, 0.6, GRID, 16_384, constants=SIZES)
+    assert (certified.outcome, certified.grade) == (Outcome.HOLDS, Grade.CERTIFIED)
+    assert evidence(certified).most is not None
+    seen = check(GronwallFrobenius(), base, ONES, 0.05, 0.6, GRID, 2048)
+    assert (seen.outcome, seen.grade) == (Outcome.HOLDS, Grade.ASYMPTOTIC)
+    assert evidence(seen).most is None
+    assert "drift_error, diffusion_error" in seen.explain()
+
+
+def test_a_wrong_bound_is_violated_only_at_certified_constants() -> None:
+    """The same numbers, once certified by the system, once seen between paths only."""
+    base = Linear(a=-1.0, b=1.0)
+    wrong = check(TooSmall(), base, START, 0.1, 1.0, GRID, paths=4096)
+    assert (wrong.outcome, wrong.grade) == (Outcome.VIOLATED, Grade.CERTIFIED)
+    assert "or the bound is wrong" in wrong.explain()
+    open_question = check(TooSmall(), _Hidden(base), START, 0.1, 1.0, GRID, paths=4096)
+    assert open_question.outcome is Outcome.INCONCLUSIVE
+    assert "if mu were certified" in open_question.explain()
+    assert check(LogNorm(), base, START, 0.1, 1.0, GRID, paths=4096).outcome is not Outcome.VIOLATED
+
+
+@final
+class _Hidden(LatentSDE):
+    """A system that says nothing of itself."""
+
+    dim = 1
+
+    def __init__(self, base: Any) -> None:
+        super().__init__()
+        self.base = base
+
+    def f(self, t: Tensor, x: Tensor) -> Tensor:
+        value: Tensor = self.base.f(t, x)
+        return value
+
+    def g(self, t: Tensor, x: Tensor) -> Tensor:
+        value: Tensor = self.base.g(t, x)
+        return value
+
+
+def test_the_segment_decides_not_its_ends() -> None:
+    """dx = x − x³ from ±1: the slope is −2 on both paths, and the distance stays 2."""
+    well = DoubleWell(noise=0.0, modulation=0.0)
+    start = RepresentationError(initial=2.0)
+    verdict = check(LogNorm(), well, start, 1.0, -1.0, GRID, paths=16, scheme="euler")
+    assert evidence(verdict).constants["mu"].at_least == pytest.approx(1.0)
+    # Nothing is random here: the error is 2, and the bound grows.
+    assert evidence(verdict).comparisons[0].estimate.value == pytest.approx(4.0)
+
+
+def test_an_attained_bound_is_not_violated_by_its_own_scheme() -> None:
+    """de = −3e dt + √6 e dB: the truth stays 1, Euler's steps grow to (1 + 9h²)^(t/2h)."""
+    base = Linear(a=-3.0, b=6**0.5)
+    verdict = check(LogNorm(), base, START, 0.1, 1.0, TimeGrid(2.0, 40), paths=4096)
+    assert verdict.outcome is not Outcome.VIOLATED
+    assert evidence(verdict).at(evidence(verdict).least, 2.0) == pytest.approx(0.1 * (1 + 9 * 0.05**2) ** 20, rel=1e-3)
+
+
+def test_several_times_share_the_level() -> None:
+    """It holds if it holds at all; each is judged at a stricter level."""
+    base = TanhNetwork(dim=2, gain=0.4)
+    verdict = check(LogNorm(), base, ONES, 0.05, 0.6, GRID, 2048, times=(0.25, 0.5, 1.0))
+    assert verdict.outcome is Outcome.HOLDS
+    assert evidence(verdict).times == (0.25, 0.5, 1.0)
+    assert all(c.level == pytest.approx(1.0 - 0.01 / 3) for c in evidence(verdict).comparisons)
+
+
+def test_running_maxima() -> None:
+    """A maximum is more than the last value, and its bound is for it."""
+    base = TanhNetwork(dim=2, gain=0.4)
+    running, last = (check(b, base, ONES, 0.05, 0.6, GRID, 2048) for b in (Supremum(), LogNorm()))
+    assert running.outcome is Outcome.HOLDS
+    assert evidence(running).comparisons[0].estimate.value > evidence(last).comparisons[0].estimate.value
+
+
+def test_step_maps_and_weights() -> None:
+    """A map's own constants; a weight under which a non-normal drift contracts."""
+    step = StepMap(lambda n, x, a: 0.9 * torch.tanh(x), lambda n, x, a: 0.1 * torch.ones_like(x), 2, 2)
+    assert check(LipschitzSteps(), step, ONES, 0.01, 0.3, TimeGrid(8.0, 8), 1024).outcome is Outcome.HOLDS
+    matrix = torch.tensor([[-1.0, 10.0], [0.0, -1.5]], dtype=torch.float64)
+    base, grid = Linear(a=matrix, b=0.1 * torch.eye(2, dtype=torch.float64)[None]), TimeGrid(4.0, 64)
+    plain = check(LogNorm(), base, START, 0.01, 1.0, grid, 512)
+    weighted = check(Weighted([[1.0, 0.0], [0.0, 400.0]]), base, START, 0.01, 1.0, grid, 512)
+    assert plain.outcome is weighted.outcome is Outcome.HOLDS
+    assert evidence(plain).ratio > 1e4
+    assert evidence(weighted).ratio < 50.0
+    assert any("vacuous" in flag for flag in plain.flags)
+    assert not any("vacuous" in flag for flag in weighted.flags)
+
+
+def test_what_a_bound_does_not_cover_fails_as_a_hypothesis() -> None:
+    noisy = check(GaussianQuantile(), Linear(b=0.5), RepresentationError(diffusion=torch_ones), 0.1, 1.0, GRID, 512)
+    assert noisy.outcome is Outcome.HYPOTHESIS_FAILS
+    assert "the base has noise" in noisy.reason
+    box = check(LogNorm(), TanhNetwork(dim=2), ONES, 0.1, 0.6, GRID, 512, box=(0.5, 0.7))
+    assert box.outcome is Outcome.HYPOTHESIS_FAILS
+    assert "the paths leave the box: coordinate 0 runs from" in box.reason
+
+
+def torch_ones(t: Tensor, x: Tensor) -> Tensor:
+    """One."""
+    return torch.ones_like(x)
+
+
+def test_a_box_violates_nothing() -> None:
+    """That no path ever leaves it is not certified."""
+    verdict = check(TooSmall(), Linear(a=-1.0, b=1.0), START, 0.1, 1.0, GRID, 4096, box=(-1e6, 1e6))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "leaves it is not certified" in verdict.reason
+
+
+def test_superlinear_drifts_are_tamed_and_heavy_tails_not_trusted() -> None:
+    verdict = check(LogNorm(), DoubleWell(), START, 0.1, 0.6, GRID, 2048)
+    assert any("steps are tamed" in flag for flag in verdict.flags)
+    heavy = check(LogNorm(), Linear(a=0.0, b=2.0), START, 0.1, 1.0, TimeGrid(4.0, 64), 1024)
+    assert heavy.outcome is Outcome.INCONCLUSIVE
+    assert "tail" in heavy.reason or "variance" in heavy.reason
+
+
+def test_few_paths_are_inconclusive_and_a_failure_is_one() -> None:
+    few = check(LogNorm(), Linear(a=-1.0, b=0.3), ONES, 0.05, 0.6, GRID, 4)
+    assert few.outcome is Outcome.INCONCLUSIVE
+    explodes = check(LogNorm(), Linear(a=1e4, b=0.0), START, 0.1, 1.0, TimeGrid(100.0, 200), 16)
+    assert explodes.outcome is Outcome.NUMERICAL_FAILURE
+    assert "path 0 first" in explodes.reason
+
+
+def test_constants_that_are_given() -> None:
+    base = Linear(a=-1.0, b=0.3)
+    sharp = check(LogNorm(), base, ONES, 0.05, 0.6, GRID, 1024, constants={"mu": Assumed(-1.0)})
+    assert evidence(sharp).constants["mu"].at_most is None  # a word decides nothing
+    larger = check(LogNorm(), base, ONES, 0.05, 0.6, GRID, 1024, constants={"mu": Sampled(0.5, "elsewhere")})
+    assert evidence(larger).constants["mu"].at_least == 0.5
+    with pytest.raises(InvalidArgument, match="attained must be at most the certified value"):
+        check(LogNorm(), base, ONES, 0.05, 0.6, GRID, 1024, constants={"mu": Certified(-2.0, "a mistake")})
+
+
+def test_figures_and_files(tmp_path: Any) -> None:
+    """The picture has the bound, the error and the interval; a verdict from a file has none."""
+    verdict = check(LogNorm(), TanhNetwork(dim=2, gain=0.4), ONES, 0.05, 0.6, GRID, 1024)
+    figure = verdict.plot(tmp_path / "bound.png")
+    assert (tmp_path / "bound.png").stat().st_size > 10_000
+    (axes,) = figure.axes
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels[0] == "bound at the constants seen"
+    assert np.allclose(axes.lines[0].get_ydata(), evidence(verdict).least[1:])
+    again = Verdict.from_json(verdict.to_json())
+    assert again == verdict
+    with pytest.raises(Refused, match="no curves to draw or explain"):
+        again.plot()
+    assert "evidence" not in verdict.to_json()
+
+
+def test_paths_are_used_once_and_only_as_far_as_needed() -> None:
+    """An early stop simulates no further block; the same seed gives the same verdict."""
+    base = Linear(a=-1.0, b=0.3, dim=2)
+    first = check(GronwallFrobenius(), base, ONES, 0.05, 0.6, GRID, 65_536, constants=SIZES)
+    assert evidence(first).comparisons[0].n < 65_536
+    assert evidence(first).comparisons[0].stopped_early
+    whole = check(GronwallFrobenius(), base, ONES, 0.05, 0.6, GRID, 8192, constants=SIZES, sequential=False)
+    assert evidence(whole).comparisons[0].n == 8192
+    again = check(GronwallFrobenius(), base, ONES, 0.05, 0.6, GRID, 65_536, constants=SIZES)
+    assert again == first
+
+
+def test_moments_of_the_start() -> None:
+    """Means over the paths' own starts."""
+    x0 = torch.randn(5000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    eta = RepresentationError(initial=lambda x: x)
+    setting = Pair(Linear(a=-1.0, dim=2), eta, 0.5, x0, GRID, 5000, 0).setting(True, False)
+    assert setting.initial == pytest.approx(0.5 * float((x0**2).sum(1).mean()) ** 0.5)
+    assert setting.initial_fourth == pytest.approx(0.5 * float((x0**2).sum(1).square().mean()) ** 0.25)
+    assert np.allclose(np.asarray(setting.initial_moment), 0.25 * (x0.T @ x0 / 5000).numpy())
+    fixed = replace(Pair(Linear(a=-1.0, dim=2), START, 0.5, x0[0], GRID, 9, 0), seed=1).setting(True, False)
+    assert fixed.initial == pytest.approx(0.5 * math.sqrt(2.0))
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "bound": ({"bound": "log-norm"}, "bound must be a Bound"),
+    "error": ({"error": 1.0}, "error must be a RepresentationError"),
+    "grid": ({"grid": 1.0}, "grid must be a TimeGrid"),
+    "eps": ({"eps": 0.0}, "eps must be above zero"),
+    "level": ({"level": 1.0}, "level must lie strictly between 0 and 1"),
+    "times": ({"times": "all"}, "times must be one of 'final'"),
+    "no times": ({"times": ()}, "times must be 'final' or hold"),
+    "scheme": ({"scheme": "milstein"}, "scheme must be one of"),
+    "points": ({"points": 2}, "points must be a whole number >= 3"),
+    "constants": ({"constants": {"nu": 1.0}}, "constants must map names to Certified"),
+    "box": ({"box": 3.0}, "box must be"),
+    "step constants": ({"bound": LipschitzSteps()}, "bound needs 'step_mean'"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input(name: str) -> None:
+    given: dict[str, Any] = {
+        "bound": LogNorm(),
+        "system": Linear(a=-1.0, b=0.3),
+        "error": ONES,
+        "eps": 0.05,
+        "x0": 0.6,
+        "grid": GRID,
+        "paths": 64,
+    }
+    changed, message = BAD[name]
+    with pytest.raises(InvalidArgument, match=message):
+        check(**{**given, **changed})
+
+
+def test_a_weight_that_is_searched_and_certified() -> None:
+    """Its rate is certified, is seen as well, and the bound stays near the error where the log-norm bound explodes."""
+    matrix = torch.tensor([[-1.0, 10.0], [0.0, -1.5]], dtype=torch.float64)
+    base = Linear(a=matrix, b=0.1 * torch.eye(2, dtype=torch.float64)[None])
+    weight = search_weight(hull_of(base))
+    verdict = check(Weighted(weight.matrix, weight.nu), base, START, 0.01, 1.0, TimeGrid(8.0, 128), 4096)
+    assert verdict.outcome is Outcome.HOLDS
+    rate = evidence(verdict).constants["weighted_rate"]
+    assert rate.at_most == weight.nu.value < 0.0
+    assert rate.at_least == pytest.approx(weight.nu.value, abs=1e-6)
+    assert evidence(verdict).ratio < 100.0
+
+
+def test_workers_give_the_same_verdict() -> None:
+    """Bounds, weights and pairs travel to other processes."""
+    base = TanhNetwork(dim=2, gain=0.4)
+    error = RepresentationError(diffusion=torch_ones)
+    weight = search_weight(hull_of(base))
+    with workers(2) as pool:
+        for bound in (Supremum(), Weighted(weight.matrix, weight.nu)):
+            apart = check(bound, base, error, 0.05, 0.6, GRID, 6000, executor=pool)
+            assert apart == check(bound, base, error, 0.05, 0.6, GRID, 6000)
