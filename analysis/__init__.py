@@ -2,8 +2,9 @@
 
 from sdewm.claims import Row
 
+from .bounds import ROWS as BOUNDS
 from .expansion import ROWS as EXPANSION
 from .learned import ROWS as LEARNED
 from .sign import ROWS as SIGN
 
-CATALOGUE: tuple[Row, ...] = (*EXPANSION, *SIGN, *LEARNED)
+CATALOGUE: tuple[Row, ...] = (*EXPANSION, *SIGN, *BOUNDS, *LEARNED)

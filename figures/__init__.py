@@ -1,5 +1,6 @@
 """One drawing function a claim; each reads stored records only."""
 
+from .bounds import FIGURES as BOUNDS
 from .expansion import FIGURES as EXPANSION
 from .kit import Draw
 from .learned import draw_baselines, draw_compounding, draw_first_order
@@ -8,6 +9,7 @@ from .sign import FIGURES as SIGN
 FIGURES: dict[str, Draw] = {
     **EXPANSION,
     **SIGN,
+    **BOUNDS,
     "L1": draw_first_order,
     "L2": draw_compounding,
     "L3": draw_baselines,

@@ -16,8 +16,8 @@ from sdewm import Outcome
 from sdewm.claims import Claim, Row, judge, run
 from sdewm.run import Store
 
-# The expansion and the sign; claims on learned models have their own tests.
-THEORY = [row for row in CATALOGUE if row.claim.id[0] in "XSD"]
+# The expansion, the sign and the bounds; claims on learned models have their own tests.
+THEORY = [row for row in CATALOGUE if row.claim.id[0] in "XSDB"]
 # A quarter of the paths decides, but for these.
 NEEDS_ALL = ("X2", "X8", "X10", "X15")
 OPPOSITE = {"holds": "violated", "violated": "holds", "hypothesis fails": "holds"}
@@ -44,7 +44,8 @@ def test_swapping_the_formula_swaps_every_verdict(row: Row, tmp_path: Path) -> N
 
 
 def test_the_whole_list_is_there() -> None:
-    assert [row.claim.id for row in THEORY] == [f"X{k}" for k in range(1, 16)] + ["D1", "S1", "S2", "S3", "S4"]
+    bounds = ["B1", "B2", "B5", "B6", "B7", "B8", "B9", "B10"]
+    assert [row.claim.id for row in THEORY] == [f"X{k}" for k in range(1, 16)] + ["D1", "S1", "S2", "S3", "S4"] + bounds
 
 
 def test_what_is_refuted_says_what_is_not_affected() -> None:
