@@ -14,6 +14,7 @@ from sdewm.run import Store
 from sdewm.run.store import write_whole
 
 from . import FIGURES
+from .bounds.tightness import draw_tightness, tightness_table
 from .cost import draw_cost_curves, draw_tolerance
 from .kit import Cases, Drawing
 
@@ -68,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
                 command="python -m analysis --claims {claim} "
                 f"--budget {verdicts['budget']} --seed {verdicts['seed']}",
                 notation=NOTATION,
-                appendix=_costs(given.results, given.out),
+                appendix=[*_tightness(verdicts, store, given.out), *_costs(given.results, given.out)],
             )
             last = f"report: {page.resolve()}"
     except SdewmError as error:
@@ -79,6 +80,14 @@ def main(arguments: list[str] | None = None) -> int:
     if last:
         print(last)
     return 0
+
+
+def _tightness(verdicts: dict[str, Any], store: Store, out: Path) -> list[tuple[str, str, tuple[Path, str] | None]]:
+    """How tight the bounds are, from the records of B3 where it was run."""
+    cases = _cases("B3", verdicts["verdicts"], store)
+    if not cases or not all(records for _, records in cases.values()):
+        return []
+    return [("How tight the bounds are", tightness_table(cases), _save("tightness", draw_tightness(cases), out))]
 
 
 def _costs(results: Path, out: Path) -> list[tuple[str, str, tuple[Path, str] | None]]:

@@ -1,10 +1,23 @@
-"""Claims about bounds on the error of a rollout: B1, B2 and B5 to B10."""
+"""Claims about bounds on the error of a rollout: B1 to B10."""
 
-from . import expected_sup, frobenius, gaussian, identity, kreiss, linear_noise, random_jacobian, value_gap
+from . import (
+    expected_sup,
+    frobenius,
+    gaussian,
+    identity,
+    kreiss,
+    linear_noise,
+    log_norm,
+    random_jacobian,
+    value_gap,
+    weighted,
+)
 
 ROWS = (
     expected_sup.ROW,
     random_jacobian.ROW,
+    log_norm.ROW,
+    weighted.ROW,
     identity.ROW,
     linear_noise.ROW,
     gaussian.ROW,

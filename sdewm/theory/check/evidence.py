@@ -141,7 +141,9 @@ class Evidence:
         for k, (curve, label, style) in enumerate(curves):
             shown = np.isfinite(curve) & (curve > 0.0)
             axes.plot(times[shown], curve[shown], style, color=("black", "0.35", "0.6")[k], label=label)
-        axes.plot(*self.seen, color="tab:blue", lw=1.0, label="simulated error, some hundred paths")
+        seen_at, seen = self.seen
+        begun = seen > 0.0  # an error that begins at zero has no place on a logarithmic axis
+        axes.plot(seen_at[begun], seen[begun], color="tab:blue", lw=1.0, label="simulated error, some hundred paths")
         values = np.array([self.size(c.estimate.value) for c in self.comparisons])
         low = np.array([self.size(c.lower) for c in self.comparisons])
         high = np.array([self.size(c.upper) for c in self.comparisons])
