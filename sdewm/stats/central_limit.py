@@ -8,6 +8,7 @@ import numpy as np
 from ..estimate import Estimate, Moments
 from .evidence import Array
 
+FEWEST = 200
 _LARGEST_SHARE = 0.05
 # The relative spread below which a quantity is taken for deterministic.
 _ROUNDING = 1e-9
@@ -97,6 +98,9 @@ class CentralLimit:
             return "one path has no interval"
         if self._constant is not None:
             return None if self._constant > 0.0 else "all paths give zero, so that a rare event would not be seen"
+        if n < FEWEST:
+            # Nor can a heavy tail be seen in them: at n = 12, 6 % of lognormal means exceed a limit of level 0.5 %.
+            return f"{n} paths are too few for a central limit, which takes {FEWEST}"
         with np.errstate(over="ignore", invalid="ignore"):
             share = estimate.largest_share if math.isfinite(self.skewness) else 1.0
         if share > max(_LARGEST_SHARE, 4.0 * math.log(n) / n):

@@ -17,6 +17,8 @@ from .catoni import BelowByMoment
 from .central_limit import CentralLimit
 from .evidence import Array, Evidence, checked, threshold
 
+CONTRADICTION = "the limits contradict each other: a declared moment, a range or the independence of the paths is wrong"
+
 
 @final
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Comparison:
         at_least, at_most: the two sides of the bound, None where one is not known.
         level: confidence level of both limits together.
         stopped_early: whether it stopped at a decision, not at the end of the paths.
-        doubt: why an asymptotic upper limit is not trusted, None where it is, or is not used.
+        doubt: why an asymptotic upper limit is not trusted, None where it is, or is not used; or that both limits
+            contradict each other, so that a premise is wrong.
         p_violated, p_holds: p-values against "D <= at_most" and "D >= at_least", which hold good whenever one stops;
             1 where there is no such side, or no certified limit for it.
     """
@@ -84,6 +87,8 @@ class Comparison:
 
     def _why(self) -> str:
         """What keeps it from a decision."""
+        if self.doubt == CONTRADICTION:
+            return self.doubt
         if self.at_least is not None and self.lower <= self.at_least:
             return self.doubt or "the interval meets the bound, more paths would decide"
         if self.at_most is None:
@@ -177,8 +182,10 @@ def compare_mean(
     # The central limit theorem has its one look at the end of the paths, not where the other side chose to stop.
     asymptotic = math.inf if decided else central.upper(alpha)
     upper = asymptotic if below is None else float(below.limit(alpha))
-    outcome = Outcome.INCONCLUSIVE
-    if most_above >= wanted:
+    outcome, doubt = Outcome.INCONCLUSIVE, central.doubt if below is None else None
+    if lower > upper:
+        doubt = CONTRADICTION
+    elif most_above >= wanted:
         outcome, lower = Outcome.VIOLATED, max(lower, high)
     elif most_below >= wanted:
         outcome, upper = Outcome.HOLDS, min(upper, low)
@@ -195,7 +202,7 @@ def compare_mean(
         at_most,
         level,
         decided,
-        central.doubt if below is None else None,
+        doubt,
         math.exp(-most_above),
         math.exp(-most_below),
     )

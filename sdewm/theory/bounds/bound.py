@@ -131,6 +131,9 @@ class Bound(ABC):
         running: whether the quantity is a maximum over all times up to t; see `observed`.
         power: the p of the quantity (E|e|^p)^(1/p) that is bounded.
         theorem: whether it has a proof; without one a violation is no surprise.
+        implied: those of the hypotheses that hold wherever all constants are certified; while another one is unchecked,
+            nothing violates the bound.
+        quantity: what is bounded, in words; by default by the power.
     """
 
     name: str
@@ -143,6 +146,8 @@ class Bound(ABC):
     running: bool = False
     power: float = 2.0
     theorem: bool = True
+    implied: tuple[str, ...] = ()
+    quantity: str = ""
 
     @abstractmethod
     def continuous(self, constants: Numbers, setting: Setting) -> Array:

@@ -43,6 +43,7 @@ class FourthMoment(Bound):
     name = "fourth moment"
     statement = "(E|e|⁴)^¼ <= q, M = q⁴, M' = 4μM + 4εs M^¾ + 6 (Λ²M + 2‖ρ‖Λεs̄ M^¾ + ε²s̄² M^½)"
     hypotheses = ("drift one-sided Lipschitz with μ", "diffusion Lipschitz with Λ", "error bounded by s and s̄ in L⁴")
+    implied = hypotheses
     reference = "derived here"
     constants = ("mu", "spectral", "diffusion", "drift_error", "diffusion_error")
     optional = ("step_norm",)

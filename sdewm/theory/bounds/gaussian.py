@@ -52,6 +52,7 @@ class GaussianQuantile(Bound):
     )
     reference = "Boucheron, Lugosi, Massart 2013, theorem 5.6; the Euler version is derived here"
     constants = ("mu", "spectral", "diffusion_error_operator")
+    quantity = "standard deviation of |e|"
     optional = ("step_norm",)
 
     def continuous(self, constants: Numbers, setting: Setting) -> Array:
@@ -120,9 +121,16 @@ class GaussianQuantile(Bound):
         return None
 
     def observed(self, e: Tensor) -> Tensor:
-        """(|e| − its mean over the paths)² n / (n − 1), of errors (paths, dim); its mean is the sample variance."""
+        """½ (|e| − |e'|)² of independent pairs of paths, (paths // 2,), whose mean is the variance of |e|.
+
+        Raises:
+            InvalidArgument: there is only one path.
+        """
         norm = (e * e).sum(-1).sqrt()
-        return (norm - norm.mean()) ** 2 * (len(norm) / max(len(norm) - 1, 1))
+        if len(norm) < 2:
+            raise InvalidArgument("paths must be at least 2 for the spread of the error, got 1.")
+        pairs = norm[: len(norm) // 2 * 2].reshape(-1, 2)
+        return 0.5 * (pairs[:, 0] - pairs[:, 1]) ** 2
 
     def _check(self, setting: Setting) -> None:
         reason = self.refuses(setting, False, False, True)

@@ -31,6 +31,7 @@ class GronwallSpectral(Bound):
     name = "Gronwall, spectral"
     statement = "(E|e|²)^½ <= r, r² = m, m' = (2L + Λ²) m + 2ε √m (s + ‖ρ‖ Λ s̄) + ε² s̄²"
     hypotheses = ("drift Lipschitz with L", "diffusion Lipschitz with Λ", "error bounded by s and s̄")
+    implied = hypotheses
     reference = "Gronwall's lemma"
     constants = ("spectral", "diffusion", "drift_error", "diffusion_error")
 
@@ -65,6 +66,7 @@ class GronwallFrobenius(Bound):
     name = "Gronwall, Frobenius"
     statement = "(E|e|²)^½ <= r, r² = m, m' = (2‖Dg‖_F + Λ²) m + 2ε √m (s + ‖ρ‖ Λ s̄) + ε² s̄²"
     hypotheses = ("drift's Jacobian bounded in the Frobenius norm", *GronwallSpectral.hypotheses[1:])
+    implied = hypotheses
     reference = "Gronwall's lemma"
     constants = ("frobenius", "diffusion", "drift_error", "diffusion_error")
 

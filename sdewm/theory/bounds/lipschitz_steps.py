@@ -35,6 +35,7 @@ class LipschitzSteps(Bound):
     name = "Lipschitz steps"
     statement = "(E|e_n|²)^½ <= r_n, r²_{n+1} = (K r_n + d)² + Λ² r_n² + 2‖ρ‖ Λ r_n d̄ + d̄²"
     hypotheses = ("mean Lipschitz with K", "scale Lipschitz with Λ", "error of a step bounded by d and d̄")
+    implied = hypotheses
     reference = "derived here"
     constants = ("step_mean", "step_scale", "drift_error", "diffusion_error")
 

@@ -33,6 +33,7 @@ class LogNorm(Bound):
     name = "log-norm"
     statement = "(E|e|²)^½ <= r, r² = m, m' = (2μ + Λ²) m + 2ε √m (s + ‖ρ‖ Λ s̄) + ε² s̄²"
     hypotheses = ("drift one-sided Lipschitz with μ", "diffusion Lipschitz with Λ", "error bounded by s and s̄")
+    implied = hypotheses
     reference = "Söderlind 2006 for the log-norm; the Euler version is derived here"
     constants = ("mu", "spectral", "diffusion", "drift_error", "diffusion_error")
     optional = ("step_norm",)

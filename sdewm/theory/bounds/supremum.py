@@ -61,6 +61,7 @@ class Supremum(Bound):
             self.constants, self.optional = self.constants[1:], ()
         else:
             self.hypotheses = ("drift one-sided Lipschitz with μ", *self.hypotheses)
+        self.implied = self.hypotheses
 
     def continuous(self, constants: Numbers, setting: Setting) -> Array:
         """Solves the integral equation as a differential one."""

@@ -66,6 +66,7 @@ class Weighted(Bound):
         "diffusion Lipschitz with Λ_M",
         "error bounded by s_M and s̄_M",
     )
+    implied = hypotheses
     reference = "Söderlind 2006 for the weighted log-norm; diffusion and the Euler version are derived here"
     constants = (
         "weighted_rate",

@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...constant import Constant
-from ...stats.sequential import Comparison
+from ...stats.sequential import CONTRADICTION, Comparison
 from ...verdict import Grade, Outcome
 from ..bounds.bound import Bound, Setting
+from ..bounds.fourth_moment import FourthMoment
 
 Array = NDArray[np.float64]
+
+# So many paths are no advice.
+MANY = 1e7
 
 
 @final
@@ -32,6 +36,8 @@ class Evidence:
         most: the same at what they surely do not exceed; None where one of them is not certified.
         continuous: the bound on the equation itself at the least constants; None where there is none.
         seen: (times, sizes of the error) of the paths between which constants were sampled; drawn, and not judged.
+        certifiable: whether certified constants bound the variance of what is averaged.
+        withheld: why a lower limit above the bound would not mean that it is violated, or None.
     """
 
     bound: Bound
@@ -43,6 +49,23 @@ class Evidence:
     most: Array | None
     continuous: Array | None
     seen: tuple[Array, Array]
+    certifiable: bool
+    withheld: str | None
+
+    @property
+    def worst(self) -> int:
+        """The number of the time that decides: violated before inconclusive before holds."""
+        order = (Outcome.VIOLATED, Outcome.INCONCLUSIVE, Outcome.HOLDS)
+        return min(range(len(self.times)), key=lambda i: order.index(self.comparisons[i].outcome))
+
+    @property
+    def quantity(self) -> str:
+        """What is bounded, in words."""
+        if self.bound.quantity:
+            return self.bound.quantity
+        if self.bound.running:
+            return "RMS of the largest error so far"
+        return {1.0: "mean error", 2.0: "RMS error"}.get(self.bound.power, f"L{self.bound.power:g} error")
 
     def size(self, mean: float) -> float:
         """(E|e|^p)^(1/p) from the mean of |e|^p."""
@@ -50,9 +73,9 @@ class Evidence:
 
     @property
     def ratio(self) -> float:
-        """Bound over observed error at the last time that was judged."""
-        seen = self.size(self.comparisons[-1].estimate.value)
-        bound = self.at(self.least, self.times[-1])
+        """Bound over observed error at the time that decides."""
+        seen = self.size(self.comparisons[self.worst].estimate.value)
+        bound = self.at(self.least, self.times[self.worst])
         return bound / seen if seen > 0.0 else math.inf
 
     def at(self, curve: Array, t: float) -> float:
@@ -61,62 +84,70 @@ class Evidence:
 
     def explain(self) -> str:
         """What would have to change for the verdict to change."""
-        c = self.comparisons[-1]
-        lines = []
+        c, t = self.comparisons[self.worst], self.times[self.worst]
         if c.outcome is Outcome.HOLDS:
-            if c.upper_grade is Grade.ASYMPTOTIC:
-                lines.append(self._for_a_certified_grade())
-            gap = self.ratio
-            lines.append(
-                f"it would be violated only if the error were more than {gap:.3g} times as large; how loose the bound "
-                f"is comes from the constants and the inequality, not from the number of paths"
-            )
+            lines = [] if c.upper_grade is Grade.CERTIFIED else [self._for_a_certified_grade()]
+            lines.append(self._for_a_violation(c, t))
+        elif c.outcome is Outcome.VIOLATED and self.withheld is not None:
+            lines = [f"the lower limit of the error exceeds the bound at certified constants, but {self.withheld}"]
         elif c.outcome is Outcome.VIOLATED:
-            lines.append(
-                f"the lower limit of the error exceeds the bound at certified constants: one of {self._hypotheses()} "
-                f"fails here, or the bound is wrong"
-            )
+            lines = [
+                f"the lower limit of the error exceeds the bound at certified constants: what certifies one of "
+                f"{', '.join(self.bound.constants) or 'its premises'} is wrong, or the bound is wrong"
+            ]
         else:
-            lines += self._open(c)
+            lines = [self._open(c)]
         return ".\n".join(lines) + "."
 
     def _for_a_certified_grade(self) -> str:
-        missing = self._not_certified()
+        if not self.certifiable:
+            return f"it cannot be certified: no theorem here bounds the spread of the {self.quantity}"
+        missing = [name for name in FourthMoment.constants if not _bounded(self._most(name))]
         if missing:
-            return f"it would be certified if {missing} were, which bounds the variance of what is averaged"
-        return "it would be certified if the certified fourth moment were finite and small enough for these paths"
+            return f"it would be certified if {', '.join(missing)} were, which bounds the variance of what is averaged"
+        return "it would be certified with more paths, or sharper constants for the fourth moment of the error"
+
+    def _for_a_violation(self, c: Comparison, t: float) -> str:
+        if self.most is None:
+            return f"it cannot be violated, since {self._not_certified()} is not certified"
+        factor = self.at(self.most, t) / max(self.size(c.estimate.value), 1e-300)
+        return (
+            f"it would be violated if the error were more than {factor:.3g} times as large; how loose the bound is "
+            f"comes from the constants and the inequality, not from the number of paths"
+        )
+
+    def _most(self, name: str) -> float | None:
+        return self.constants[name].at_most if name in self.constants else None
 
     def _not_certified(self) -> str:
         names = [name for name in self.constants if name not in self.bound.optional]
         return ", ".join(name for name in names if not _bounded(self.constants[name].at_most))
 
-    def _hypotheses(self) -> str:
-        return ", ".join(self.bound.hypotheses) or "its premises"
-
-    def _open(self, c: Comparison) -> list[str]:
+    def _open(self, c: Comparison) -> str:
         value, below = c.estimate.value, c.at_least
-        lines = []
+        if c.doubt and (below is None or c.lower <= below or c.doubt == CONTRADICTION):
+            return f"{c.doubt}; more paths, a shorter horizon, a smaller error or a certified variance may help"
         if below is not None and value <= below:
-            need = ((c.upper - value) / max(below - value, 1e-300)) ** 2
-            if c.doubt:
-                lines.append(f"{c.doubt}; a shorter horizon, a smaller error or a certified variance would help")
-            elif math.isfinite(need):
-                lines.append(f"about {math.ceil(need * c.n)} paths in place of {c.n} would show that it holds")
-        elif c.at_most is None:
-            lines.append(
+            need = ((c.upper - value) / max(below - value, 1e-300)) ** 2 * c.n
+            if need < MANY:
+                return f"about {math.ceil(need)} paths in place of {c.n} would show that it holds"
+            return "error and bound are the same to within noise: the bound may be attained"
+        if c.at_most is None or not math.isfinite(c.at_most):
+            more = "" if below is not None and c.lower > below else "more paths showed that it does, and "
+            return (
                 f"the error exceeds the bound at the constants that were seen, so that only larger ones can save it: "
-                f"it would be violated if {self._not_certified()} were certified at these values"
+                f"it would be violated if {more}{self._not_certified()} were certified at these values"
             )
-        elif value > c.at_most:
-            need = ((value - c.lower) / max(value - c.at_most, 1e-300)) ** 2
-            lines.append(f"about {math.ceil(need * c.n)} paths in place of {c.n} would show that it is violated")
-        else:
-            loose = {n: k for n, k in self.constants.items() if k.at_most != k.at_least}
-            lines.append(
-                f"the error lies between both sides of the bound: sharper certified constants ({', '.join(loose)}) "
-                f"would decide, more paths would not"
-            )
-        return lines
+        if value > c.at_most:
+            need = ((value - c.lower) / max(value - c.at_most, 1e-300)) ** 2 * c.n
+            if need < MANY:
+                return f"about {math.ceil(need)} paths in place of {c.n} would show that it is violated"
+            return "error and bound are the same to within noise: the bound may be attained"
+        names = ", ".join(name for name in self.bound.constants if _loose(self.constants[name]))
+        return (
+            f"the error lies between both sides of the bound: sharper certified constants ({names}) would decide, more "
+            f"paths would not"
+        )
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Bound and error against time, with intervals.
@@ -140,10 +171,14 @@ class Evidence:
             curves.append((self.continuous, "the same for the equation", ":"))
         for k, (curve, label, style) in enumerate(curves):
             shown = np.isfinite(curve) & (curve > 0.0)
-            axes.plot(times[shown], curve[shown], style, color=("black", "0.35", "0.6")[k], label=label)
+            mark = "_" if shown.sum() < 2 else None
+            axes.plot(times[shown], curve[shown], style, marker=mark, color=("black", "0.35", "0.6")[k], label=label)
         seen_at, seen = self.seen
         begun = seen > 0.0  # an error that begins at zero has no place on a logarithmic axis
-        axes.plot(seen_at[begun], seen[begun], color="tab:blue", lw=1.0, label="simulated error, some hundred paths")
+        if not self.bound.quantity:  # else something other than the size of the error is bounded
+            axes.plot(
+                seen_at[begun], seen[begun], color="tab:blue", lw=1.0, label="simulated error, some hundred paths"
+            )
         values = np.array([self.size(c.estimate.value) for c in self.comparisons])
         low = np.array([self.size(c.lower) for c in self.comparisons])
         high = np.array([self.size(c.upper) for c in self.comparisons])
@@ -154,8 +189,9 @@ class Evidence:
         )
         axes.set_yscale("log")
         axes.set_xlabel("t")
-        axes.set_ylabel({2.0: "RMS error", 1.0: "mean error"}.get(self.bound.power, "error"))
-        axes.set_title(f"{self.bound.name}: {self.ratio:.3g} times the error at t = {self.times[-1]:g}", fontsize=10)
+        axes.set_ylabel(self.quantity)
+        said = f"bound / error = {self.ratio:.3g} at t = {self.times[self.worst]:g}"
+        axes.set_title(f"{self.bound.name}: {said}", fontsize=10)
         axes.legend(frameon=False, fontsize=8)
         if path is not None:
             figure.savefig(path, dpi=200)
@@ -177,6 +213,11 @@ def described(constant: Constant) -> str:
         # What is certified to be zero is rounded up to a tiny number.
         return f"{high if abs(high) > 1e-200 else 0.0:.4g} (certified)"
     return f"{low:.4g} to {high:.4g} (certified)"
+
+
+def _loose(constant: Constant) -> bool:
+    low, high = constant.at_least, constant.at_most
+    return high is not None and (low is None or not math.isclose(low, high, rel_tol=1e-4, abs_tol=1e-12))
 
 
 def _bounded(value: float | None) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -10,11 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...dynamics.brownian import generator
 from ...dynamics.ensemble import Ensemble, map_blocks, prepare
 from ...dynamics.error import RepresentationError
 from ...dynamics.perturbed import perturb
 from ...dynamics.start import rows
 from ...dynamics.step_map import StepMap
+from ...exceptions import InvalidArgument
 from ...grid import TimeGrid
 from ..bounds.bound import Bound, Setting
 
@@ -46,14 +48,17 @@ class Pair:
         """Both members, ready to run."""
         paths = self.paths if paths is None else min(paths, self.paths)
         x0 = self.x0 if self.x0.ndim == 1 else self.x0[:paths]
-        actions = self.actions
+        actions, error = self.actions, self.error
         if actions is not None and actions.ndim == 3:
             actions = actions[:, :paths]
-        moved = perturb(self.system, self.error, self.eps, x0=rows(x0, 0, min(paths, 2)))
+        if isinstance(error.initial, Tensor) and error.initial.ndim == 2 and len(error.initial) > 1:
+            error = replace(error, initial=error.initial[:paths])
+        moved = perturb(self.system, error, self.eps, x0=rows(x0, 0, min(paths, 2)))
         return prepare({"x": self.system, "xe": moved}, x0, self.grid, paths, self.seed, save=save, actions=actions)
 
     def setting(self, random_base: bool, additive_error: bool) -> Setting:
         """What the curves of a bound are evaluated for; moments of the start are means over the paths' own starts."""
+        self._check_start()
         first = self.ensemble([0.0])
         moment, fourth, count = np.zeros((self.x0.shape[-1],) * 2), 0.0, 0
         blocks = first.blocks if self._starts_differ else first.blocks[:1]
@@ -76,9 +81,35 @@ class Pair:
             additive_error,
         )
 
+    def _check_start(self) -> None:
+        eta = self.error.initial
+        if callable(eta):
+            x = rows(self.x0, 0, min(self.paths, 64))
+            if not torch.equal(torch.as_tensor(eta(x)), torch.as_tensor(eta(x))):
+                raise InvalidArgument("initial must be the same each time it is called; pass a tensor (paths, dim).")
+
     @property
     def _starts_differ(self) -> bool:
         return self.error.initial is not None and (self.x0.ndim == 2 or isinstance(self.error.initial, Tensor))
+
+    @property
+    def alike(self) -> bool:
+        """Whether all paths have one law; if not, they come in an order that somebody has chosen."""
+        eta = self.error.initial
+        differs = isinstance(eta, Tensor) and eta.ndim == 2 and len(eta) > 1
+        return not (differs or self.x0.ndim == 2 or (self.actions is not None and self.actions.ndim == 3))
+
+    def shuffled(self) -> "Pair":
+        """The same rows of starts, actions and initial errors in an order that nobody has chosen."""
+        source = generator(self.seed, "order of rows")
+        order = torch.randperm(self.paths, generator=source)
+        eta, actions = self.error.initial, self.actions
+        if isinstance(eta, Tensor) and eta.ndim == 2 and len(eta) > 1:
+            eta = eta[order]
+        if actions is not None and actions.ndim == 3:
+            actions = actions[:, order]
+        x0 = self.x0[order] if self.x0.ndim == 2 else self.x0
+        return replace(self, x0=x0, error=replace(self.error, initial=eta), actions=actions)
 
     def observed(self, bound: Bound, steps: Sequence[int], executor: Executor | None) -> Iterator[Array]:
         """What the bound averages, (times, paths) block by block, at the steps with these numbers."""

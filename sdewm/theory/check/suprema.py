@@ -3,12 +3,13 @@
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.func import jacfwd, vmap
 
 from ...constant import Sampled
 from ...dynamics.error import RepresentationError
@@ -24,7 +25,7 @@ from .pair import Pair
 
 Array = NDArray[np.float64]
 
-_PATHS, _TIMES = 512, 17
+_PATHS, _LEAST_PATHS, _NUMBERS, _TIMES = 512, 64, 4096, 17
 
 
 @final
@@ -34,7 +35,9 @@ class Linearised:
 
     Attributes:
         drift: Jacobians of the drift, or of a step's mean, (points, dim, dim).
-        diffusion: Jacobians of the columns of the diffusion, or of a step's scale, (points, m, dim, dim).
+        diffusion: Jacobian of all entries of the diffusion, or of a step's scale: (points, dim, dim) for a diagonal
+            one, else (points, dim m, dim).
+        columns: m for a matrix, 0 for diagonal noise.
         drift_error: σ, (paths, dim).
         diffusion_error: σ̄, (paths, dim, m̄).
         h: the step size; None for a step map.
@@ -42,9 +45,19 @@ class Linearised:
 
     drift: Array
     diffusion: Array
+    columns: int
     drift_error: Array
     diffusion_error: Array
     h: float | None
+
+    def by_column(self) -> Array:
+        """Jacobians of the diffusion's columns, (points, m, dim, dim)."""
+        points, _, dim = self.diffusion.shape
+        if self.columns:
+            return self.diffusion.reshape(points, dim, self.columns, dim).swapaxes(1, 2)
+        result = np.zeros((points, dim, dim, dim))
+        result[:, np.arange(dim), np.arange(dim)] = self.diffusion
+        return result
 
     def largest(self, name: str, weight: Weighted | None) -> float | None:
         """The largest value of a named constant over the points; None if it is not seen there."""
@@ -65,11 +78,11 @@ class Linearised:
     def _weighted(self, name: str, weight: Weighted) -> Array:
         assert self.h is not None
         values: dict[str, Any] = {
-            "weighted_rate": lambda: weight.rates(self.drift, self.diffusion),
+            "weighted_rate": lambda: weight.rates(self.drift, self.by_column()),
             "weighted_spectral": lambda: weight.spectral(self.drift),
-            "weighted_diffusion": lambda: weight.lipschitz(self.diffusion),
+            "weighted_diffusion": lambda: weight.lipschitz(self.by_column()),
             "weighted_step_norm": lambda: weight.step_norms(self.drift, self.h or 0.0),
-            "weighted_step": lambda: weight.step(self.drift, self.diffusion, self.h or 0.0),
+            "weighted_step": lambda: weight.step(self.drift, self.by_column(), self.h or 0.0),
             "weighted_drift_error": lambda: weight.norms(self.drift_error),
             "weighted_diffusion_error": lambda: weight.norms(self.diffusion_error),
         }
@@ -80,10 +93,10 @@ def _spectral(matrices: Array) -> Array:
     return spectral_norm(torch.from_numpy(matrices)).numpy()
 
 
-def _joint(columns: Array) -> Array:
-    """λ_max(Σ_k G_kᵀG_k)^½: the spectral norm of all columns' Jacobians on top of each other."""
-    points, count, dim, _ = columns.shape
-    return _spectral(columns.reshape(points, count * dim, dim)) if count else np.zeros(points)
+def _joint(entries: Array) -> Array:
+    """λ_max(Σ_k G_kᵀG_k)^½ = λ_max(JᵀJ)^½, with J the Jacobian of all entries of the diffusion."""
+    gram = np.swapaxes(entries, 1, 2) @ entries
+    return np.asarray(np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[:, -1], 0.0)))
 
 
 def _frobenius(arrays: Array) -> Array:
@@ -154,21 +167,23 @@ def seen_constants(
         InvalidArgument: a constant is not seen between paths, and not given either.
         NumericalFailure: a derivative is not finite.
     """
-    steps = sorted({round(k * pair.grid.steps / (_TIMES - 1)) for k in range(_TIMES)})
-    ensemble = pair.ensemble([pair.grid.time(n) for n in steps], _PATHS)
+    last, dim = pair.grid.steps - 1, pair.x0.shape[-1]
+    # From the last time no step is made: there the error is measured, and nothing differentiated.
+    steps = sorted({*(round(k * last / (_TIMES - 1)) for k in range(_TIMES)), last + 1})
+    ensemble = pair.ensemble([pair.grid.time(n) for n in steps], max(_LEAST_PATHS, min(_PATHS, _NUMBERS // dim)))
     wanted, found = list(dict.fromkeys(names)), dict[str, float]()
     error_first: Array | None = None
     random_base, additive = False, True
-    lowest, highest = np.full(pair.x0.shape[-1], math.inf), np.full(pair.x0.shape[-1], -math.inf)
+    lowest, highest = np.full(dim, math.inf), np.full(dim, -math.inf)
     count, sizes = 0, []
     for n, states in zip(ensemble.saved, ensemble.run(0), strict=True):
         base, moved = states["x"], states["xe"]
         sizes.append((moved - base).double().norm(dim=1).cpu().numpy())
         lowest = np.minimum(lowest, torch.minimum(base, moved).double().amin(0).cpu().numpy())
         highest = np.maximum(highest, torch.maximum(base, moved).double().amax(0).cpu().numpy())
-        # The step from the last time is not made any more.
-        at = min(n, pair.grid.steps - 1)
-        seen, noisy = _linearised(pair, at, base, moved, points)
+        if n > last:
+            continue
+        seen, noisy = _linearised(pair, n, base, moved, points)
         random_base = random_base or noisy
         for name in wanted:
             value = seen.largest(name, weight)
@@ -210,16 +225,29 @@ def _linearised(pair: Pair, n: int, base: Tensor, moved: Tensor, points: int) ->
             value: Tensor = function(y[:, :dim], None if a is None else y[:, dim:])
             return value.flatten(1)
 
-        found = jacobians(rows, both, None if a is None else slice(0, dim))
+        found = _jacobians(rows, both, dim)
         return np.asarray(found.detach().double().cpu().numpy())
 
-    flat = of(lambda y, b: _columns(diffusion(y, b)))
     with torch.no_grad():
-        noisy = bool(diffusion(x, a).abs().max() > 0.0)
+        g = diffusion(x, a)
+    noisy, columns = bool(g.abs().max() > 0.0), 0 if g.ndim == 2 else int(g.shape[2])
     sigma, sigma_bar = _error_parts(pair.error, n, grid, moved)
-    # Entries of a matrix (dim, m), whose columns' Jacobians are wanted.
-    columns = flat.reshape(len(x), dim, -1, dim).swapaxes(1, 2)
-    return Linearised(of(drift), columns, sigma, sigma_bar, None if grid is None else grid.h), noisy
+    h = None if grid is None else grid.h
+    return Linearised(of(drift), of(diffusion), columns, sigma, sigma_bar, h), noisy
+
+
+def _jacobians(rows: Any, both: Tensor, dim: int) -> Tensor:
+    """Exact Jacobians by the first `dim` columns: forward where there are more outputs than inputs, and it can be."""
+    with torch.no_grad():
+        outputs = rows(both[:1]).shape[1]
+    if outputs > dim:
+        try:
+            with torch.no_grad():
+                forward = vmap(jacfwd(lambda row, rest: rows(torch.cat((row, rest))[None])[0]))
+                return cast(Tensor, forward(both[:, :dim], both[:, dim:]))
+        except (RuntimeError, NotImplementedError):
+            pass  # no forward mode through the step
+    return jacobians(rows, both, None if both.shape[1] == dim else slice(0, dim))
 
 
 def _columns(g: Tensor) -> Tensor:

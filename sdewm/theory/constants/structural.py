@@ -98,10 +98,12 @@ def certified_error(error: RepresentationError) -> dict[str, Certified]:
     Example:
         >>> import torch
         >>> list(certified_error(RepresentationError(diffusion=lambda t, x: torch.ones_like(x))))
-        ['drift_error']
+        ['drift_error', 'weighted_drift_error']
     """
-    absent = {"drift_error": error.drift is None, "diffusion_error": error.diffusion is None}
-    return {name: Certified(0.0, "the error has no such part", 0.0) for name, none in absent.items() if none}
+    drift = ("drift_error", "weighted_drift_error") if error.drift is None else ()
+    diffusion = ("diffusion_error", "diffusion_error_operator", "weighted_diffusion_error")
+    absent = (*drift, *(diffusion if error.diffusion is None else ()))
+    return {name: Certified(0.0, "the error has no such part", 0.0) for name in absent}
 
 
 def hull_of(system: Any, box: Box | None = None) -> Hull:

@@ -96,6 +96,11 @@ def test_what_it_refuses() -> None:
             bound.quantile(constants(-1.0), place(), probability, 0.0)
 
 
-def test_what_is_observed_is_the_sample_variance_of_the_size() -> None:
+def test_what_is_observed_has_the_variance_of_the_size_as_its_mean() -> None:
     e = torch.tensor([[3.0, 4.0], [0.0, 1.0], [0.0, 0.0]])
-    assert float(GaussianQuantile().observed(e).mean()) == pytest.approx(float(torch.tensor([5.0, 1.0, 0.0]).var()))
+    assert torch.equal(GaussianQuantile().observed(e), torch.tensor([8.0]))  # of the first pair, ½ (5 − 1)²
+    sizes = torch.tensor([[0.0], [1.0], [3.0]])
+    pairs = torch.cartesian_prod(torch.arange(3), torch.arange(3)).flatten()
+    assert float(GaussianQuantile().observed(sizes[pairs]).mean()) == pytest.approx(float(sizes.var(correction=0)))
+    with pytest.raises(InvalidArgument, match="paths must be at least 2"):
+        GaussianQuantile().observed(sizes[:1])

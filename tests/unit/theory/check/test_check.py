@@ -42,7 +42,8 @@ class TooSmall(Bound):
 
     name = "too small"
     statement = "r' = μ r"
-    hypotheses = ("none",)
+    hypotheses = ("drift one-sided Lipschitz with μ",)
+    implied = hypotheses
     reference = "a mistake"
     constants = ("mu",)
 
@@ -205,10 +206,9 @@ def test_few_paths_are_inconclusive_and_a_failure_is_one() -> None:
 
 def test_constants_that_are_given() -> None:
     base = Linear(a=-1.0, b=0.3)
-    sharp = check(LogNorm(), base, ONES, 0.05, 0.6, GRID, 1024, constants={"mu": Assumed(-1.0)})
-    assert evidence(sharp).constants["mu"].at_most is None  # a word decides nothing
-    larger = check(LogNorm(), base, ONES, 0.05, 0.6, GRID, 1024, constants={"mu": Sampled(0.5, "elsewhere")})
-    assert evidence(larger).constants["mu"].at_least == 0.5
+    for word in (Assumed(3.0), Sampled(3.0, "elsewhere"), Certified(3.0, "a worse proof")):
+        known = evidence(check(LogNorm(), base, ONES, 0.05, 0.6, GRID, 1024, constants={"mu": word})).constants["mu"]
+        assert (known.at_least, known.at_most) == pytest.approx((-1.0, -1.0))
     with pytest.raises(InvalidArgument, match="attained must be at most the certified value"):
         check(LogNorm(), base, ONES, 0.05, 0.6, GRID, 1024, constants={"mu": Certified(-2.0, "a mistake")})
 
@@ -260,11 +260,16 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "eps": ({"eps": 0.0}, "eps must be above zero"),
     "level": ({"level": 1.0}, "level must lie strictly between 0 and 1"),
     "times": ({"times": "all"}, "times must be one of 'final'"),
-    "no times": ({"times": ()}, "times must be 'final' or hold"),
+    "no times": ({"times": ()}, "times must be 'final' or grid times after the start"),
     "scheme": ({"scheme": "milstein"}, "scheme must be one of"),
     "points": ({"points": 2}, "points must be a whole number >= 3"),
     "constants": ({"constants": {"nu": 1.0}}, "constants must map names to Certified"),
     "box": ({"box": 3.0}, "box must be"),
+    "empty box": ({"box": (3.0, -3.0)}, "box must have lower sides"),
+    "one time": ({"times": 1.0}, "times must be 'final' or grid times, got 1.0"),
+    "the start": ({"times": (0.0, 1.0)}, "after the start, which is known"),
+    "a list": ({"constants": [1]}, "constants must map names"),
+    "weight": ({"bound": Weighted([[1.0, 0.0], [0.0, 1.0]])}, "bound must have a weight for dimension 1, got 2"),
     "step constants": ({"bound": LipschitzSteps()}, "bound needs 'step_mean'"),
 }
 
@@ -307,3 +312,118 @@ def test_workers_give_the_same_verdict() -> None:
         for bound in (Supremum(), Weighted(weight.matrix, weight.nu)):
             apart = check(bound, base, error, 0.05, 0.6, GRID, 6000, executor=pool)
             assert apart == check(bound, base, error, 0.05, 0.6, GRID, 6000)
+
+
+def test_rows_in_an_order_that_somebody_chose() -> None:
+    """Large errors first: a true and attained bound is not violated by stopping early, nor does a false one hold."""
+    x0 = torch.ones(8192, 1, dtype=torch.float64)
+    x0[4096:] = 0.01
+    verdict = check(LogNorm(), Linear(a=-1.0, b=0.3), RepresentationError(initial=lambda x: x), 0.1, x0, GRID)
+    assert verdict.outcome is not Outcome.VIOLATED
+    assert evidence(verdict).comparisons[0].n == 8192
+    assert any("random order" in flag for flag in verdict.flags)
+    small_first = torch.ones(8192, 1, dtype=torch.float64)
+    small_first[:4096] = 0.3
+    wrong = check(TooSmall(), Linear(a=-1.0, b=1.0), RepresentationError(initial=lambda x: x), 0.1, small_first, GRID)
+    assert wrong.outcome is Outcome.VIOLATED
+    assert wrong.grade is Grade.ASYMPTOTIC
+
+
+def test_rounding_violates_nothing() -> None:
+    """After a long contraction two states differ by rounding alone."""
+    base = Linear(a=-1.0, drift_offset=1.0, diffusion_offset=0.5)
+    verdict = check(LogNorm(), base, START, 0.1, 1.0, TimeGrid(34.0, 544), paths=512)
+    assert verdict.outcome is not Outcome.VIOLATED
+
+
+def test_an_unchecked_hypothesis_violates_nothing() -> None:
+    """Certified constants are not all that a bound of one's own may assume."""
+    bound = TooSmall()
+    bound.hypotheses = (*TooSmall.hypotheses, "the drift contracts")
+    verdict = check(bound, Linear(a=-1.0, b=1.0), START, 0.1, 1.0, GRID, 4096)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "not certified: the drift contracts" in verdict.reason
+
+
+def test_what_does_not_certify_the_variance() -> None:
+    """A box, a quantity of one's own, a step map, tamed steps: the fourth moment of Euler's errors is not theirs."""
+    base = Linear(a=-1.0, b=0.3, dim=2)
+    boxed = check(GronwallFrobenius(), base, ONES, 0.05, 0.6, GRID, 4096, constants=SIZES, box=(-100.0, 100.0))
+    tamed = check(GronwallFrobenius(), base, ONES, 0.05, 0.6, GRID, 4096, constants=SIZES, scheme="tamed")
+    own = check(_Tenfold(), base, ONES, 0.05, 0.6, GRID, 4096, constants=SIZES)
+    for verdict in (boxed, tamed, own):
+        assert not (verdict.outcome is Outcome.HOLDS and verdict.grade is Grade.CERTIFIED)
+        assert not evidence(verdict).certifiable
+
+
+@final
+class _Tenfold(Bound):
+    """The Frobenius bound, of ten times the square."""
+
+    name, statement, reference = "tenfold", "10 E|e|²", "a test"
+    hypotheses = GronwallFrobenius.hypotheses
+    implied = hypotheses
+    constants = GronwallFrobenius.constants
+
+    def continuous(self, constants: Numbers, setting: Setting) -> Array:
+        return GronwallFrobenius().continuous(constants, setting)
+
+    def discrete(self, constants: Numbers, setting: Setting) -> Array:
+        return GronwallFrobenius().discrete(constants, setting)
+
+    def observed(self, e: Tensor) -> Tensor:
+        value: Tensor = 10.0 * (e * e).sum(-1)
+        return value
+
+
+def test_too_few_paths_for_a_central_limit() -> None:
+    """Eight paths of a heavy tail would say that a false bound holds, three times in four."""
+    for seed in range(10):
+        verdict = check(LogNorm(), _Hidden(Linear(a=-1.0, b=2.0)), START, 0.01, 1.0, TimeGrid(1.0, 64), 8, seed)
+        assert verdict.outcome is Outcome.INCONCLUSIVE
+        assert "8 paths are too few" in verdict.reason
+
+
+def test_no_step_is_made_from_the_last_state() -> None:
+    """dx = x² dt: the slope at the last state is no constant of the steps that led there."""
+    grid = TimeGrid(1.0, 2)
+    verdict = check(LogNorm(), _Square(), START, 1e-4, 1.0, grid, 4, scheme="euler")
+    # From 1 to 1.5 to 2.625: the steepest slope on the way is 2 · 1.5.
+    assert evidence(verdict).constants["mu"].at_least == pytest.approx(3.0, rel=1e-3)
+
+
+@final
+class _Square(LatentSDE):
+    """dx = x² dt."""
+
+    dim = 1
+
+    def f(self, t: Tensor, x: Tensor) -> Tensor:
+        return x**2
+
+    def g(self, t: Tensor, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+
+def test_the_deciding_time_is_explained() -> None:
+    """Violated early, holding later: the words are about the early time."""
+    base = Linear(a=-1.0, b=1.0)
+    verdict = check(TooSmall(), base, START, 0.1, 1.0, GRID, 4096, times=(0.5, 1.0))
+    assert verdict.outcome is Outcome.VIOLATED
+    assert f"at t = {evidence(verdict).times[evidence(verdict).worst]:g}" in verdict.reason
+    assert "the bound is wrong" in verdict.explain()
+
+
+def test_degenerate_numbers_are_no_tracebacks() -> None:
+    """Underflow, overflow, no error at all, tensors for each path, a random start."""
+    far = check(LogNorm(), Linear(a=-1.0), START, 0.1, 1.0, TimeGrid(200.0, 400), 300)
+    assert far.outcome in (Outcome.HOLDS, Outcome.INCONCLUSIVE)
+    vast = check(GronwallFrobenius(), TanhNetwork(dim=4), START, 0.1, 0.6, TimeGrid(800.0, 1600), 300)
+    assert vast.outcome is Outcome.HOLDS
+    assert any("vacuous" in flag for flag in vast.flags)
+    none = check(LogNorm(), Linear(a=-1.0), RepresentationError(initial=0.0), 0.1, 1.0, GRID, 300)
+    assert none.outcome is not Outcome.VIOLATED
+    each = RepresentationError(initial=torch.ones(600, 1, dtype=torch.float64))
+    assert check(LogNorm(), Linear(a=-1.0), each, 0.1, 1.0, GRID, 600).outcome is not Outcome.VIOLATED
+    with pytest.raises(InvalidArgument, match="initial must be the same each time"):
+        check(LogNorm(), Linear(a=-1.0), RepresentationError(initial=lambda x: torch.randn_like(x)), 0.1, 1.0, GRID, 64)

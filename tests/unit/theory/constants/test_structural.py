@@ -76,7 +76,9 @@ def test_boxes_are_passed_on() -> None:
 
 def test_missing_parts_of_an_error_are_zero_for_certain() -> None:
     error = RepresentationError(drift=lambda t, x: x)
-    assert certified_error(error) == {"diffusion_error": Certified(0.0, "the error has no such part", 0.0)}
+    zero = Certified(0.0, "the error has no such part", 0.0)
+    names = ("diffusion_error", "diffusion_error_operator", "weighted_diffusion_error")
+    assert certified_error(error) == dict.fromkeys(names, zero)
     both = RepresentationError(drift=lambda t, x: x, diffusion=lambda t, x: x)
     assert certified_error(both) == {}
 
