@@ -126,7 +126,9 @@ def check(
     if isinstance(bound, Weighted) and len(bound.weight) != x.shape[-1]:
         raise InvalidArgument(f"bound must have a weight for dimension {x.shape[-1]}, got {len(bound.weight)}.")
     tamed, flags = _scheme(system, grid, scheme, x)
-    pair = Pair(tamed, error, check_eps(eps, x.dtype), x, grid, paths, seed, check_actions(actions, grid, paths))
+    if not check_eps(eps, x.dtype) < 1e100:
+        raise InvalidArgument(f"eps must be below 1e100, so that its powers are numbers, got {eps!r}.")
+    pair = Pair(tamed, error, float(eps), x, grid, paths, seed, check_actions(actions, grid, paths))
     if not pair.alike:
         # Their laws differ, so that all are needed, in an order that nobody has chosen.
         pair, sequential, flags = pair.shuffled(), False, (*flags, MIXED)
@@ -165,12 +167,12 @@ def _checked(
     if box is not None and (left := _left(box, seen)):
         return Verdict(Outcome.HYPOTHESIS_FAILS, Grade.CERTIFIED, f"{bound.name}: {left}", level=level)
     known = _known(bound, pair, seen, constants, box)
-    if not certifiable:
-        known = {name: constant for name, constant in known.items() if name in names}
     lowest, highest = _lowest(known, bound), _highest(known, bound)
     least = bound.discrete(lowest, setting)
     most = None if highest is None else bound.discrete(highest, setting)
-    comparisons = _compare(bound, pair, steps, known, setting, least, most, alpha, sequential, executor)
+    comparisons = _compare(
+        bound, pair, steps, known if certifiable else {}, setting, least, most, alpha, sequential, executor
+    )
     judged = tuple(pair.grid.time(n) for n in steps)
     continuous = _continuous(bound, lowest, setting)
     curve = seen.times, seen.curve(bound.power, bound.running)
@@ -315,7 +317,7 @@ def _compare(
     bound: Bound,
     pair: Pair,
     steps: tuple[int, ...],
-    known: Mapping[str, Constant],
+    certifying: Mapping[str, Constant],
     setting: Setting,
     least: Array,
     most: Array | None,
@@ -334,7 +336,7 @@ def _compare(
 
     result = []
     for i, n in enumerate(steps):
-        fourth = _fourth_moment(known, setting, n)
+        fourth = _fourth_moment(certifying, setting, n)
         with np.errstate(over="ignore"):
             low, high = least[n] ** bound.power, math.inf if most is None else most[n] ** bound.power
         # A bound beyond floating point numbers is one that every error is below.
