@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...constant import Certified, Constant
 from ...dynamics.error import RepresentationError, check_eps
-from ...dynamics.start import Start, check_actions, start_states
+from ...dynamics.start import Start, check_actions, rows, start_states
 from ...dynamics.tamed import tame
 from ...exceptions import InvalidArgument, NumericalFailure, Refused
 from ...grid import TimeGrid
@@ -129,6 +129,8 @@ def check(
     if not check_eps(eps, x.dtype) < 1e100:
         raise InvalidArgument(f"eps must be below 1e100, so that its powers are numbers, got {eps!r}.")
     pair = Pair(tamed, error, float(eps), x, grid, paths, seed, check_actions(actions, grid, paths))
+    if is_map(system):
+        _probe_map(pair)
     if not pair.alike:
         # Their laws differ, so that all are needed, in an order that nobody has chosen.
         pair, sequential, flags = pair.shuffled(), False, (*flags, MIXED)
@@ -181,6 +183,21 @@ def _checked(
         bound, setting, known, judged, comparisons, least, most, continuous, curve, certifiable, withheld
     )
     return _verdict(evidence, level, flags)
+
+
+def _probe_map(pair: Pair) -> None:
+    """One step of two paths, so that what somebody's map does not take is said in a sentence."""
+    x = rows(pair.x0, 0, min(pair.paths, 2))
+    a = None if pair.actions is None else rows(pair.actions[0].to(x), 0, len(x))
+    try:
+        with torch.no_grad():
+            pair.system.mean(0, x, a), pair.system.scale(0, x, a)
+    except (RuntimeError, TypeError, ValueError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise InvalidArgument(
+            f"system does not take states of shape {tuple(x.shape)} and {x.dtype}: {first_line}; pass x0 and "
+            f"dtype as its mean and scale want them."
+        ) from error
 
 
 def _withheld(bound: Bound, pair: Pair, seen: Seen, most: Array | None, box: Any) -> str | None:

@@ -430,3 +430,19 @@ def test_degenerate_numbers_are_no_tracebacks() -> None:
     assert check(LogNorm(), Linear(a=-1.0), each, 0.1, 1.0, GRID, 600).outcome is not Outcome.VIOLATED
     with pytest.raises(InvalidArgument, match="initial must be the same each time"):
         check(LogNorm(), Linear(a=-1.0), RepresentationError(initial=lambda x: torch.randn_like(x)), 0.1, 1.0, GRID, 64)
+
+
+def test_a_recurrent_cell_and_its_dtype() -> None:
+    """A GRU cell as a step map: judged in its own dtype, refused in a sentence in another."""
+    cell = torch.nn.GRUCell(1, 4)
+    source = torch.Generator().manual_seed(0)
+    for parameter in cell.parameters():
+        torch.nn.init.uniform_(parameter, -0.5, 0.5, generator=source)
+    step = StepMap(
+        lambda n, x, a: cell(torch.zeros(len(x), 1, dtype=torch.float32), x), lambda n, x, a: 0.1 + 0.0 * x, 4, 4
+    )
+    x0 = torch.full((4,), 0.3)
+    verdict = check(LipschitzSteps(), step, ONES, 0.01, x0, TimeGrid(8.0, 8), 1024)
+    assert verdict.outcome is Outcome.HOLDS
+    with pytest.raises(InvalidArgument, match=r"system does not take states of shape .* and torch\.float64"):
+        check(LipschitzSteps(), step, ONES, 0.01, x0.double(), TimeGrid(8.0, 8), 1024)
