@@ -169,10 +169,11 @@ def carry(function: Callable[..., float], *constants: Constant, source: str) -> 
 def joined(sampled: Sampled, certified: Certified | None) -> Constant:
     """What is known of one supremum from below and from above.
 
+    From below it is what was sampled: what the certified one attains may be attained elsewhere.
+
     Raises:
         InvalidArgument: the certified value is below the sampled one.
     """
     if certified is None:
         return sampled
-    attained = sampled.value if certified.attained is None else max(certified.attained, sampled.value)
-    return Certified(certified.value, f"{certified.source}; {sampled.source}", attained)
+    return Certified(certified.value, f"{certified.source}; {sampled.source}", sampled.value)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...constant import Certified, Constant
+from ...constant import Certified, Constant, joined
 from ...dynamics.error import RepresentationError, check_eps
 from ...dynamics.start import Start, check_actions, rows, start_states
 from ...dynamics.tamed import tame
@@ -292,11 +292,8 @@ def _known(bound: Bound, pair: Pair, seen: Seen, given: Mapping[str, Constant] |
         if sampled is None:
             assert other is not None  # what is neither seen nor given was refused when it was looked for
             result[name] = other
-        elif isinstance(other, Certified):
-            # What it attains elsewhere is not for these paths: the bound holds if it holds by what was seen on them.
-            result[name] = Certified(other.value, f"{other.source}; {sampled.source}", sampled.value)
         else:
-            result[name] = sampled
+            result[name] = joined(sampled, other if isinstance(other, Certified) else None)
     # What certifies the fourth moment, whatever the bound itself asks for.
     for name in FourthMoment.constants:
         if name not in result and isinstance(other := own.get(name), Certified):

@@ -4,7 +4,7 @@ from .branch_and_bound import branch_and_bound as branch_and_bound
 from .certify import certify_network as certify_network
 from .network import read_network as read_network
 from .sampled import SampledConstants as SampledConstants
-from .sampled_steps import SampledStepConstants as SampledStepConstants
+from .sampled import samplable as samplable
 from .structural import KnowsConstants as KnowsConstants
 from .structural import KnowsHull as KnowsHull
 from .structural import KnowsNetworks as KnowsNetworks

@@ -1,63 +1,72 @@
 """Constants of a bound as they are seen between coupled paths."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Iterable
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ...constant import Sampled
 from ...dynamics.error import RepresentationError
-from ...dynamics.step_map import StepMap
-from ...dynamics.system import check_system, probe_of
+from ...dynamics.step_map import StepMap, time_of
+from ...dynamics.system import check_system
 from ...exceptions import InvalidArgument, NumericalFailure
+from ...grid import TimeGrid
 from ...validation import integer
-from .segments import column_supremum, jacobian_suprema, lowered, segment_points
+from ..bounds.weighted import Weighted
+from .linearised import (
+    ERRORS,
+    OF_GRID,
+    OF_STEP,
+    OF_SYSTEM,
+    WEIGHTED,
+    WEIGHTED_OF_GRID,
+    Array,
+    Linearised,
+    as_columns,
+    field_jacobians,
+)
+from .segments import segment_points
 
-TimedField = Callable[[Any, Tensor, Tensor | None], Tensor]
 
+def samplable(system: Any, grid: TimeGrid | None = None, weight: Weighted | None = None) -> tuple[str, ...]:
+    """The names of the constants that can be seen between paths of a system.
 
-@final
-class Suprema:
-    """The largest values seen, by name; the order in which they come makes no difference.
-
-    Example:
-        >>> seen = Suprema()
-        >>> seen.see({"mu": 1.0})
-        >>> seen.see({"mu": 0.5, "spectral": 2.0})
-        >>> seen.values
-        {'mu': 1.0, 'spectral': 2.0}
+    Args:
+        system: an SDE or a `StepMap`.
+        grid: whose step size some of them are for; they are left out without it.
+        weight: the bound whose norm some of them are for; likewise.
     """
-
-    def __init__(self) -> None:
-        self.values: dict[str, float] = {}
-
-    def see(self, values: dict[str, float]) -> None:
-        """Keeps the larger of each.
-
-        Raises:
-            NumericalFailure: a value is not finite.
-        """
-        for name, value in values.items():
-            if not -torch.inf < value < torch.inf:
-                raise NumericalFailure(f"{name} is {value} between the paths: a state or a derivative is not finite.")
-            self.values[name] = max(value, self.values.get(name, value))
+    if isinstance(system, StepMap):
+        return (*OF_STEP, *ERRORS)
+    without = () if grid is not None else (*OF_GRID, *WEIGHTED_OF_GRID)
+    names = (*OF_SYSTEM, *ERRORS, *OF_GRID, *(WEIGHTED if weight is not None else ()))
+    return tuple(name for name in names if name not in without)
 
 
 @final
 class SampledConstants:
     """Suprema over the segments between x⁰ and x^ε, collected over blocks of paths and over times.
 
-    At `points` points of each segment: "mu", "spectral" and "frobenius" of the drift's Jacobian, and "diffusion", the
-    joint Lipschitz constant λ_max(Σ_k G_kᵀG_k)^½ of the diffusion's columns. At x^ε, where the error acts:
-    "drift_error" |σ| and "diffusion_error" (Σ_l |σ̄_l|²)^½. Norms of Jacobians are lowered by what rounding may have
-    added, so that a certified constant is not contradicted by a digit.
+    For an equation, at `points` points of each segment: "mu", "spectral" and "frobenius" of the drift's Jacobian, and
+    "diffusion", the joint Lipschitz constant λ_max(Σ_k G_kᵀG_k)^½ of the diffusion's columns; for a `StepMap`
+    "step_mean" and "step_scale", those of its mean and scale. At x^ε, where the error acts: "drift_error" |σ|,
+    "diffusion_error" (Σ_l |σ̄_l|²)^½ and "diffusion_error_operator". Further ones for a grid and a weight: `samplable`.
+    All are lowered by what rounding may have added, so that a certified constant is not contradicted by a digit.
 
     Args:
-        drift: g(t, x, a) -> (paths, dim), a is None where there are no actions.
-        diffusion: (t, x, a) -> (paths, dim) for diagonal noise or (paths, dim, columns), or None.
-        drift_error, diffusion_error: of (t, x), or None for 0.
+        system: a `LatentSDE` or any torchsde SDE (a Stratonovich one in its Itô form), or a `StepMap`.
+        error: the representation error, or None.
+        names: the constants that are wanted, by default all of `samplable`.
+        grid, weight: as for `samplable`.
         points: points of each segment, 3 or more; both ends and, for an odd number, the middle are among them.
+
+    Attributes:
+        count: number of segments looked at.
+        random_base: whether the base had noise anywhere.
+        additive_error: whether σ̄ was the same everywhere.
 
     Raises:
         InvalidArgument: an argument is not as above.
@@ -67,7 +76,8 @@ class SampledConstants:
         on this system, never that it is violated.
 
     Example:
-        >>> seen = SampledConstants(lambda t, x, a: x - x**3)
+        >>> from sdewm.drifts import DoubleWell
+        >>> seen = SampledConstants(DoubleWell())
         >>> seen.add(0.0, torch.tensor([[-1.0]]), torch.tensor([[1.0]]))
         >>> round(seen.constants()["mu"].value, 4)  # −2 at both ends, 1 in the middle
         1.0
@@ -75,46 +85,30 @@ class SampledConstants:
 
     def __init__(
         self,
-        drift: TimedField,
-        diffusion: TimedField | None = None,
-        drift_error: Callable[[Any, Tensor], Tensor] | None = None,
-        diffusion_error: Callable[[Any, Tensor], Tensor] | None = None,
+        system: Any,
+        error: RepresentationError | None = None,
+        *,
+        names: Iterable[str] | None = None,
+        grid: TimeGrid | None = None,
+        weight: Weighted | None = None,
         points: int = 5,
     ) -> None:
-        for name, function in (("drift", drift), ("diffusion", diffusion or drift)):
-            if not callable(function):
-                raise InvalidArgument(f"{name} must be a function of (t, x, a), got {function!r}.")
-        self._drift, self._diffusion = drift, diffusion
-        self._errors = {"drift_error": drift_error, "diffusion_error": diffusion_error}
+        there = samplable(system, grid, weight)
+        self.names = there if names is None else tuple(dict.fromkeys(names))
+        unknown = [name for name in self.names if name not in there]
+        if unknown:
+            raise InvalidArgument(f"names must be among {', '.join(there)}, got {', '.join(unknown)}.")
         self.points = integer("points", points, least=3)
-        self.count = 0
-        self._seen = Suprema()
+        self.count, self.random_base, self.additive_error = 0, False, True
+        self._system, self._error, self._grid, self._weight = system, error, grid, weight
+        self._values: dict[str, float] = {}
+        self._first: Array | None = None
 
-    @staticmethod
-    def of(
-        system: Any, error: RepresentationError | None = None, points: int = 5, x0: Tensor | None = None
-    ) -> "SampledConstants":
-        """For a system (a Stratonovich one in its Itô form) and its error.
-
-        Args:
-            system: a `LatentSDE` or any torchsde SDE.
-            error: the representation error, or None.
-            points: points of each segment.
-            x0: a state (paths, dim) at which shapes are probed, where the system does not state its `dim`.
-        """
-        if isinstance(system, StepMap):
-            raise InvalidArgument("system must be an SDE, got a StepMap: use SampledStepConstants.")
-        probe = probe_of(system, x0)
-        action_dim = int(getattr(system, "action_dim", 0))
-        checked = check_system(system, probe, probe.new_zeros(len(probe), action_dim) if action_dim else None)
-        sigma, sigma_bar = (None, None) if error is None else (error.drift, error.diffusion)
-        return SampledConstants(checked.drift, checked.diffusion, sigma, sigma_bar, points)
-
-    def add(self, t: float | Tensor, base: Tensor, perturbed: Tensor, actions: Tensor | None = None) -> None:
+    def add(self, t: float, base: Tensor, perturbed: Tensor, actions: Tensor | None = None) -> None:
         """Looks at paths at one time.
 
         Args:
-            t: the time.
+            t: the time, or the index of the step of a `StepMap`.
             base, perturbed: x⁰ and x^ε on one Brownian path, (paths, dim).
             actions: (paths, action_dim) or (action_dim,), or None.
 
@@ -122,53 +116,79 @@ class SampledConstants:
             InvalidArgument: the shapes differ.
             NumericalFailure: a state or a derivative is not finite.
         """
-        x = segment_points(base, perturbed, self.points)
-        time = torch.as_tensor(t, dtype=x.dtype, device=x.device)
-        a = action_rows(actions, len(base), self.points)
-        values = jacobian_suprema(lambda y, b: self._drift(time, y, b), x, a)
-        diffusion = self._diffusion
-        if diffusion is not None:
-            values["diffusion"] = column_supremum(lambda y, b: diffusion(time, y, b), x, a)
-        else:
-            values["diffusion"] = 0.0
-        self._seen.see(lowered(values, x) | error_sizes(self._errors, time, perturbed))
+        seen = self._linearised(t, base, perturbed, actions)
+        for name in self.names:
+            value = seen.largest(name, self._weight)
+            if not math.isfinite(value):
+                raise NumericalFailure(f"{name} is {value} between the paths: a state or a derivative is not finite.")
+            value -= seen.rounding(name, value, base.dtype)
+            self._values[name] = max(value, self._values.get(name, value))
+        self._first = seen.diffusion_error[:1] if self._first is None else self._first
+        alike = bool(np.allclose(seen.diffusion_error, self._first, rtol=1e-12, atol=0.0))
+        self.additive_error = self.additive_error and alike
         self.count += len(base)
 
     def merge(self, other: "SampledConstants") -> None:
-        """Takes in what another one has seen of the same system."""
-        self._seen.see(other._seen.values)
+        """Takes in what another one has seen of the same system and error.
+
+        Raises:
+            InvalidArgument: it looked at other constants.
+        """
+        if other.names != self.names:
+            raise InvalidArgument(f"other must have the names {', '.join(self.names)}, got {', '.join(other.names)}.")
+        for name, value in other._values.items():
+            self._values[name] = max(value, self._values.get(name, value))
+        if self._first is not None and other._first is not None:
+            alike = bool(np.allclose(other._first, self._first, rtol=1e-12, atol=0.0))
+            self.additive_error = self.additive_error and alike
+        self._first = other._first if self._first is None else self._first
+        self.additive_error = self.additive_error and other.additive_error
+        self.random_base = self.random_base or other.random_base
         self.count += other.count
 
     def constants(self) -> dict[str, Sampled]:
-        """What was seen, by the names of `CONSTANTS`.
+        """What was seen, by name.
 
         Raises:
             InvalidArgument: nothing was added yet.
         """
-        return sampled(self._seen, self.count, f"{self.points} points of each of {self.count} segments")
+        if not self.count:
+            raise InvalidArgument("no states were added: call add(t, base, perturbed) first.")
+        where = f"{self.points} points of each of {self.count} segments"
+        return {name: Sampled(value, where) for name, value in self._values.items()}
+
+    def _linearised(self, t: float, base: Tensor, perturbed: Tensor, actions: Tensor | None) -> Linearised:
+        x = segment_points(base, perturbed, self.points)
+        a = _action_rows(actions, len(base), self.points)
+        if isinstance(self._system, StepMap):
+            step, n = self._system, int(t)
+            time = time_of(None, n, x)
+            drift, diffusion = (lambda y, b: step.mean(n, y, b)), (lambda y, b: step.scale(n, y, b))
+        else:
+            time = torch.tensor(t, dtype=x.dtype, device=x.device)
+            checked = check_system(self._system, x[:2], None if a is None else a[:2].to(x))
+            drift, diffusion = (lambda y, b: checked.drift(time, y, b)), (lambda y, b: checked.diffusion(time, y, b))
+        with torch.no_grad():
+            g = diffusion(x, None if a is None else a.to(x))
+            self.random_base = self.random_base or bool(g.abs().max() > 0.0)
+            error = self._error
+            sigma = torch.zeros_like(perturbed)
+            sigma_bar = perturbed.new_zeros(*perturbed.shape, 1)
+            if error is not None and error.drift is not None:
+                sigma = error.drift(time, perturbed)
+            if error is not None and error.diffusion is not None:
+                sigma_bar = as_columns(error.diffusion(time, perturbed))
+        return Linearised(
+            field_jacobians(drift, x, a),
+            field_jacobians(diffusion, x, a),
+            0 if g.ndim == 2 else int(g.shape[2]),
+            sigma.double().cpu().numpy(),
+            sigma_bar.double().cpu().numpy(),
+            None if self._grid is None else self._grid.h,
+        )
 
 
-def error_sizes(errors: dict[str, Callable[[Any, Tensor], Tensor] | None], time: Any, x: Tensor) -> dict[str, float]:
-    """The largest |σ| and (Σ_l |σ̄_l|²)^½ over rows; 0 for a part that is None."""
-    with torch.no_grad():
-        return {
-            name: 0.0 if part is None else float(part(time, x).flatten(1).norm(dim=1).max())
-            for name, part in errors.items()
-        }
-
-
-def sampled(seen: Suprema, count: int, where: str) -> dict[str, Sampled]:
-    """Suprema as constants.
-
-    Raises:
-        InvalidArgument: there are none.
-    """
-    if not count:
-        raise InvalidArgument("no states were added: call add(t, base, perturbed) first.")
-    return {name: Sampled(value, where) for name, value in seen.values.items()}
-
-
-def action_rows(actions: Tensor | None, paths: int, points: int) -> Tensor | None:
+def _action_rows(actions: Tensor | None, paths: int, points: int) -> Tensor | None:
     """Actions (paths, action_dim) or (action_dim,) for every point of every segment."""
     if actions is None:
         return None

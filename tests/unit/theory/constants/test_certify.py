@@ -1,14 +1,15 @@
 """Certified constants of networks: never below what is seen, for many networks."""
 
 import math
+from typing import final
 
 import numpy as np
 import pytest
 import torch
 from networks import F64, network, norms_at, points
-from torch import nn
+from torch import Tensor, nn
 
-from sdewm import InvalidArgument, Refused
+from sdewm import InvalidArgument, LatentSDE, Refused
 from sdewm.constant import Certified, Sampled, joined
 from sdewm.theory.constants import SampledConstants, certify_network
 
@@ -76,9 +77,27 @@ def test_the_same_drift_as_a_network_and_as_itself() -> None:
         assert constant.value == pytest.approx(known[name].value, rel=1e-12)
 
 
+@final
+class _Pull(LatentSDE):
+    """dx = (network(x) − x) dt."""
+
+    dim = 2
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def f(self, t: Tensor, x: Tensor) -> Tensor:
+        value: Tensor = self.network(x) - x
+        return value
+
+    def g(self, t: Tensor, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+
 def test_sampled_constants_join_and_a_wrong_certificate_does_not() -> None:
     module = network((2, 8, 2), (nn.Tanh(),), 1, gain=3.0)
-    seen = SampledConstants(lambda t, x, a: module(x) - x)
+    seen = SampledConstants(_Pull(module))
     x = points(2, -1.0, 1.0, 200, 0)
     seen.add(0.0, x[:125], x[125:])
     sampled = seen.constants()["mu"]

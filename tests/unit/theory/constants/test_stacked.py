@@ -39,10 +39,14 @@ def four_block(seed: int = 0, **changes: Any) -> FourBlock:
 
 
 def seen(system: FourBlock, seed: int = 0) -> dict[str, float]:
-    sampled = SampledConstants.of(system, points=3)
+    sampled = SampledConstants(system, points=3)
     x, y = points(system.dim, -3.0, 3.0, 200, seed), points(system.dim, -3.0, 3.0, 200, seed + 1)
     sampled.add(0.0, x, y, points(system.action_dim, -2.0, 2.0, 200, seed + 2))
-    return {name: c.value for name, c in sampled.constants().items() if not name.endswith("error")}
+    return {
+        name: c.value
+        for name, c in sampled.constants().items()
+        if not name.startswith(("drift_error", "diffusion_error"))
+    }
 
 
 @pytest.mark.parametrize("noise", ["diagonal", "general"])
