@@ -14,11 +14,15 @@ from ..validation import integer
 @final
 @dataclass(frozen=True, eq=False)
 class Episodes:
-    """Episodes of equal length: observation o_n, then action a_n, then observation o_{n+1}.
+    """Episodes of equal length: observation o_n, then action a_n, then reward r_n and observation o_{n+1}.
 
     Attributes:
-        observations: (episodes, steps + 1, observation), float32.
+        observations: (episodes, steps + 1, observation), float32; or images, (episodes, steps + 1, channels, height,
+            width), uint8.
         actions: (episodes, steps, action), float32.
+        rewards: (episodes, steps), float32, where they are known.
+        continues: (episodes, steps), 1 where the episode goes on after a_n and 0 where it ends there, float32, where
+            that is known.
 
     Raises:
         InvalidArgument: the shapes do not fit, or a value is not finite.
@@ -26,16 +30,30 @@ class Episodes:
 
     observations: Tensor
     actions: Tensor
+    rewards: Tensor | None = None
+    continues: Tensor | None = None
 
     def __post_init__(self) -> None:
         o, a = self.observations, self.actions
-        if o.ndim != 3 or a.ndim != 3 or len(o) != len(a) or o.shape[1] != a.shape[1] + 1:
+        if o.ndim not in (3, 5) or a.ndim != 3 or len(o) != len(a) or o.shape[1] != a.shape[1] + 1:
             raise InvalidArgument(
-                f"observations must have shape (episodes, steps + 1, size) and actions (episodes, steps, size), got "
-                f"{tuple(o.shape)} and {tuple(a.shape)}."
+                f"observations must have shape (episodes, steps + 1, size) or (episodes, steps + 1, channels, height, "
+                f"width) and actions (episodes, steps, size), got {tuple(o.shape)} and {tuple(a.shape)}."
             )
-        if not bool(torch.isfinite(o).all() and torch.isfinite(a).all()):
-            raise InvalidArgument("observations and actions must be finite, but some entries are NaN or infinite.")
+        if (o.ndim == 5) != (o.dtype == torch.uint8):
+            raise InvalidArgument(
+                f"observations must be numbers (episodes, steps + 1, size) in floating point or images in uint8, got "
+                f"shape {tuple(o.shape)} in {o.dtype}."
+            )
+        for name, values in (("rewards", self.rewards), ("continues", self.continues)):
+            if values is not None and values.shape != a.shape[:2]:
+                raise InvalidArgument(
+                    f"{name} must have shape (episodes, steps) = {tuple(a.shape[:2])}, got {tuple(values.shape)}."
+                )
+        if not all(bool(torch.isfinite(v).all()) for v in (o, a, self.rewards, self.continues) if v is not None):
+            raise InvalidArgument(
+                "observations, actions, rewards and continues must be finite, but some entries are NaN or infinite."
+            )
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -46,14 +64,24 @@ class Episodes:
         return self.actions.shape[1]
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one observation: (size,) or (channels, height, width)."""
+        return tuple(self.observations.shape[2:])
+
+    @property
+    def images(self) -> bool:
+        """Whether observations are images."""
+        return self.observations.dtype == torch.uint8
+
+    @property
     def mean(self) -> Tensor:
         """Mean of each observed number over all episodes and times."""
-        return self.observations.flatten(0, 1).mean(0)
+        return self.observations.float().flatten(0, 1).mean(0)
 
     @property
     def deviation(self) -> Tensor:
         """Standard deviation of each observed number over all episodes and times."""
-        return self.observations.flatten(0, 1).std(0)
+        return self.observations.float().flatten(0, 1).std(0)
 
     def windows(self, starts: Sequence[int], length: int) -> "Episodes":
         """The windows of `length` actions that begin at each of `starts`, as episodes; starts vary slowest.
@@ -66,7 +94,10 @@ class Episodes:
             raise InvalidArgument(
                 f"windows of {length} steps from {list(starts)} do not fit into episodes of {self.steps} steps."
             )
-        return Episodes(
-            torch.cat([self.observations[:, s : s + length + 1] for s in starts]),
-            torch.cat([self.actions[:, s : s + length] for s in starts]),
-        )
+
+        def cut(values: Tensor, more: int = 0) -> Tensor:
+            return torch.cat([values[:, s : s + length + more] for s in starts])
+
+        rewards = None if self.rewards is None else cut(self.rewards)
+        continues = None if self.continues is None else cut(self.continues)
+        return Episodes(cut(self.observations, 1), cut(self.actions), rewards, continues)
