@@ -15,6 +15,9 @@ from .multilevel import telescoped as telescoped
 from .one_sided import at_least as at_least
 from .order import negligible as negligible
 from .order import order_at_least as order_at_least
+from .paired import detectable as detectable
+from .paired import paired as paired
+from .paired import student_interval as student_interval
 from .power import Power as Power
 from .ratio import all_of as all_of
 from .ratio import ratio_interval as ratio_interval
