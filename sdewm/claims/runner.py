@@ -1,10 +1,11 @@
 """From a catalogue to records, and from records to verdicts."""
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..exceptions import HypothesisFails, InvalidArgument, NumericalFailure
 from ..run.blocks import single_thread, workers
 from ..run.store import Record, Store, provenance, write_whole
 from ..stats.power import Power
-from ..validation import integer
+from ..validation import integer, positive
 from ..verdict import Grade, Outcome, Verdict
 from .claim import Cell, Claim, Result, Row, budget_scale
 
@@ -78,9 +79,10 @@ def run(
     budget: str = "standard",
     seed: int = 0,
     count: int = 1,
+    minutes: float | None = None,
     stream: TextIO | None = None,
 ) -> int:
-    """Do all the work of a catalogue that the store does not hold yet; return how many cells were computed.
+    """Do the work of a catalogue that the store does not hold yet; return how many cells were computed.
 
     It can be stopped anywhere and started again: each finished cell is on disk.
 
@@ -90,17 +92,15 @@ def run(
         budget: "quick", "standard" or "full".
         seed: seed of every claim's noise.
         count: number of worker processes.
+        minutes: begin no cell that is likely to end later than this; those that are under way are finished.
         stream: where to report progress, by default standard error.
     """
     integer("seed", seed, least=0)
     integer("count", count, least=1)
+    limit = math.inf if minutes is None else 60.0 * positive("minutes", minutes)
     stream = sys.stderr if stream is None else stream
-    todo: dict[str, Task] = {}
-    for row in catalogue:
-        for case in plan(row, budget, seed).values():
-            for task in _flatten(case):
-                todo.setdefault(json.dumps(task.key, sort_keys=True), task)
-    missing = [task for task in todo.values() if store.find(task.key) is None]
+    todo = _distinct(catalogue, budget, seed)
+    missing = [task for task in todo if store.find(task.key) is None]
     # Long work first, or it would run alone at the end.
     missing.sort(key=lambda task: -task.cell.cost)
     progress = _Progress(len(missing), sum(task.cell.cost for task in missing), stream)
@@ -109,15 +109,63 @@ def run(
     with workers(min(count, max(len(missing), 1))) as executor:
         if executor is None:
             single_thread()
-            finished: Iterator[tuple[Task, Record]] = ((task, compute(task)) for task in missing)
-        else:
-            futures = {executor.submit(compute, task): task for task in missing}
-            finished = ((futures[future], future.result()) for future in as_completed(futures))
+        finished = (
+            _one_by_one(missing, progress, limit)
+            if executor is None
+            else _side_by_side(missing, executor, count, progress, limit)
+        )
         for task, record in finished:
             store.write(Record(record.key, record.values, record.arrays, {**facts, **record.made}))
             progress.step(task.cell.work, task.cell.cost)
     progress.close()
-    return len(missing)
+    if progress.done < len(missing):
+        progress.line(
+            f"stopped after {progress.elapsed / 60.0:.0f} min: {len(missing) - progress.done} cells are left, about "
+            f"{progress.left / 60.0:.0f} min; the same command goes on from there"
+        )
+    return progress.done
+
+
+def remaining(catalogue: Sequence[Row], store: Store, *, budget: str = "standard", seed: int = 0) -> int:
+    """How many cells of a catalogue the store does not hold."""
+    return sum(store.find(task.key) is None for task in _distinct(catalogue, budget, seed))
+
+
+def _distinct(catalogue: Sequence[Row], budget: str, seed: int) -> list[Task]:
+    """All tasks of a catalogue, each once, whichever claims share it."""
+    todo: dict[str, Task] = {}
+    for row in catalogue:
+        for case in plan(row, budget, seed).values():
+            for task in _flatten(case):
+                todo.setdefault(json.dumps(task.key, sort_keys=True), task)
+    return list(todo.values())
+
+
+Finished = Iterator[tuple[Task, Record]]
+
+
+def _one_by_one(missing: Sequence[Task], progress: "_Progress", limit: float) -> Finished:
+    for task in missing:
+        if progress.ends(task.cell.cost) > limit:
+            return
+        yield task, compute(task)
+
+
+def _side_by_side(
+    missing: Sequence[Task], executor: Executor, count: int, progress: "_Progress", limit: float
+) -> Finished:
+    """As many tasks at a time as there are workers: what was handed over can no longer be held back."""
+    waiting, running = list(missing), dict[Future[Record], Task]()
+    while waiting or running:
+        # Without a limit one more is handed over, so that no worker waits for this process.
+        room = count if limit < math.inf else count + 1
+        while waiting and len(running) < room and progress.ends(waiting[0].cell.cost) <= limit:
+            task = waiting.pop(0)
+            running[executor.submit(compute, task)] = task
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            yield running.pop(future), future.result()
 
 
 def compute(task: Task) -> Record:
@@ -245,16 +293,30 @@ class _Progress:
         self.done, self.paid, self.started, self.terminal = 0, 0.0, clock(), stream.isatty()
         self.next_line = 10.0
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self.clock() - self.started
+
+    @property
+    def left(self) -> float:
+        """Seconds that are likely to be needed for the rest."""
+        return self.elapsed / self.paid * max(self.cost - self.paid, 0.0) if self.paid else math.nan
+
+    def ends(self, cost: float) -> float:
+        """When a cell of this cost that began now would be likely to end, in seconds since the start."""
+        return self.elapsed + cost
+
     def line(self, text: str) -> None:
         print(text, file=self.stream, flush=True)
 
     def step(self, work: str, cost: float) -> None:
         self.done, self.paid = self.done + 1, self.paid + cost
-        elapsed = self.clock() - self.started
+        elapsed = self.elapsed
         text = f"{self.done}/{self.total} cells, {elapsed:.0f} s"
         # By cost, not by number: the long cells come first, and until some are done there is nothing to go by.
         if self.paid > _TOLD * self.cost:
-            text += f", about {elapsed / self.paid * max(self.cost - self.paid, 0.0):.0f} s left"
+            text += f", about {self.left:.0f} s left"
         text += f": {work}"
         if self.terminal:
             print(f"\r\x1b[K{text}"[:100], end="", file=self.stream, flush=True)

@@ -12,7 +12,7 @@ import pytest
 
 from sdewm import InvalidArgument, NumericalFailure, Outcome, Verdict
 from sdewm.claims import Cell, Claim, Result, Row, judge, run
-from sdewm.claims.runner import table, write_verdicts
+from sdewm.claims.runner import remaining, table, write_verdicts
 from sdewm.estimate import Moments
 from sdewm.run import Record, Store
 from sdewm.stats import equivalence
@@ -125,6 +125,19 @@ def test_a_control_that_is_not_caught_is_told(tmp_path: Path) -> None:
         assert line["control differs"] is False
         assert line["power"] == [0, 3]
         assert line["as expected"] is None
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_run_with_a_time_limit_begins_nothing_that_would_end_later(tmp_path: Path, count: int) -> None:
+    """A cell is said to cost a second: half a second is too short for any, and the next run does them all."""
+    store, rows, log = Store(tmp_path), [Row(Centred(), HOLDS, repetitions=1)], io.StringIO()
+    assert run(rows, store, count=count, minutes=0.5 / 60.0, stream=log) == 0
+    assert "6 cells are left" in log.getvalue()
+    assert remaining(rows, store) == 6
+    assert run(rows, store, count=count, minutes=10.0, stream=log) == 6
+    assert remaining(rows, store) == 0
+    with pytest.raises(InvalidArgument, match="minutes must be above zero"):
+        run(rows, store, minutes=0.0, stream=log)
 
 
 @pytest.mark.slow
