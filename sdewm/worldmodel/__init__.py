@@ -13,6 +13,8 @@ from .horizon import horizon_error as horizon_error
 from .model import WorldModel as WorldModel
 from .neural_sde import Architecture as Architecture
 from .neural_sde import NeuralSDE as NeuralSDE
+from .residuals import LatentResiduals as LatentResiduals
+from .residuals import latent_residuals as latent_residuals
 from .rssm import RSSM as RSSM
 from .rssm import RSSMArchitecture as RSSMArchitecture
 from .train import Settings as Settings
