@@ -1,7 +1,9 @@
 """Learned world models: data from control tasks, a latent neural SDE, its training, and how its errors grow."""
 
+from .angles import angle_pairs as angle_pairs
 from .checkpoint import load as load
 from .checkpoint import save as save
+from .control import TASKS as TASKS
 from .control import collect as collect
 from .episodes import Episodes as Episodes
 from .growth import Growth as Growth
@@ -12,5 +14,6 @@ from .horizon import HorizonError as HorizonError
 from .horizon import horizon_error as horizon_error
 from .neural_sde import Architecture as Architecture
 from .neural_sde import NeuralSDE as NeuralSDE
+from .perturbations import perturb_observations as perturb_observations
 from .train import Settings as Settings
 from .train import train as train
