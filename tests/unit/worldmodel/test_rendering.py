@@ -168,7 +168,8 @@ for task in ("cartpole-swingup", "walker-walk"):
     environment.reset()
     environment.physics.model.vis.quality.offsamples = 0
     flags = {"shadow": False, "reflection": False}
-    theirs = environment.physics.render(64, 64, camera_id=0, render_flag_overrides=flags).transpose(2, 0, 1).astype(float)
+    theirs = environment.physics.render(64, 64, camera_id=0, render_flag_overrides=flags)
+    theirs = theirs.transpose(2, 0, 1).astype(float)
     with Renderer(environment.physics, 64, 64) as renderer:
         ours = renderer.image().astype(float)
     print(*(np.abs(theirs - other).mean() for other in (ours, ours[:, ::-1], ours[:, :, ::-1], ours[::-1])))
