@@ -1,7 +1,9 @@
 """Learned world models: data from control tasks, two models, their training, and how their errors grow."""
 
+from .angles import angle_pairs as angle_pairs
 from .checkpoint import load as load
 from .checkpoint import save as save
+from .control import TASKS as TASKS
 from .control import collect as collect
 from .episodes import Episodes as Episodes
 from .growth import Growth as Growth
@@ -13,9 +15,9 @@ from .horizon import horizon_error as horizon_error
 from .model import WorldModel as WorldModel
 from .neural_sde import Architecture as Architecture
 from .neural_sde import NeuralSDE as NeuralSDE
+from .perturbations import perturb_observations as perturb_observations
 from .residuals import LatentResiduals as LatentResiduals
 from .residuals import latent_residuals as latent_residuals
 from .rssm import RSSM as RSSM
 from .rssm import RSSMArchitecture as RSSMArchitecture
-from .train import Settings as Settings
 from .train import train as train
