@@ -1,4 +1,4 @@
-"""Learned world models: data from control tasks, a latent neural SDE, its training, and how its errors grow."""
+"""Learned world models: data from control tasks, two models, their training, and how their errors grow."""
 
 from .checkpoint import load as load
 from .checkpoint import save as save
@@ -10,7 +10,10 @@ from .growth import measure_growth as measure_growth
 from .growth import rollouts as rollouts
 from .horizon import HorizonError as HorizonError
 from .horizon import horizon_error as horizon_error
+from .model import WorldModel as WorldModel
 from .neural_sde import Architecture as Architecture
 from .neural_sde import NeuralSDE as NeuralSDE
+from .rssm import RSSM as RSSM
+from .rssm import RSSMArchitecture as RSSMArchitecture
 from .train import Settings as Settings
 from .train import train as train

@@ -1,0 +1,79 @@
+"""The units of a world model's observations and rewards, kept among its buffers."""
+
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from ..exceptions import InvalidArgument
+from .episodes import Episodes
+from .model import WorldModel
+
+
+def add_units(model: WorldModel) -> None:
+    """Give `model` the buffers mean and deviation, and reward_mean and reward_deviation if it predicts rewards.
+
+    Images have fixed units: v / 255 − ½.
+    """
+    shape = model.observation
+    images = len(shape) == 3
+    model.register_buffer("mean", torch.full((1, 1, 1), 127.5) if images else torch.zeros(shape))
+    model.register_buffer("deviation", torch.full((1, 1, 1), 255.0) if images else torch.ones(shape))
+    if model.rewards:
+        model.register_buffer("reward_mean", torch.zeros(()))
+        model.register_buffer("reward_deviation", torch.ones(()))
+
+
+def check(model: WorldModel, episodes: Episodes) -> None:
+    """Refuse episodes of other shapes.
+
+    Raises:
+        InvalidArgument: the shapes of observations or actions are not those of the model.
+    """
+    got, action = (episodes.shape, episodes.actions.shape[2]), model.action
+    if got != (model.observation, action):
+        names = tuple(shape[0] if len(shape) == 1 else shape for shape in (model.observation, got[0]))
+        raise InvalidArgument(
+            f"episodes must have (observation, action) sizes {(names[0], action)}, got {(names[1], got[1])}."
+        )
+
+
+def fit_units(model: WorldModel, episodes: Episodes) -> None:
+    """Take the mean and the standard deviation of `episodes` as the units of observations, and of rewards.
+
+    Rewards that never change have unit 1: a task may give none to actions that do not look.
+
+    Raises:
+        InvalidArgument: the shapes differ, an observed number never changes, or the episodes do not hold what the model
+            predicts.
+    """
+    model.check(episodes)
+    for name in ("rewards", "continues"):
+        if getattr(model, name) and getattr(episodes, name) is None:
+            raise InvalidArgument(f"{name} are predicted by this model, but the episodes hold none: record them.")
+    if not episodes.images:
+        deviation = episodes.deviation
+        if not bool((deviation > 0.0).all()):
+            flat = (deviation <= 0.0).nonzero().flatten().tolist()
+            raise InvalidArgument(f"observed numbers {flat} never change in these episodes: leave them out.")
+        _buffer(model, "mean").copy_(episodes.mean)
+        _buffer(model, "deviation").copy_(deviation)
+    if model.rewards and episodes.rewards is not None:
+        spread = episodes.rewards.std()
+        _buffer(model, "reward_mean").copy_(episodes.rewards.mean())
+        _buffer(model, "reward_deviation").copy_(spread if float(spread) > 0.0 else torch.ones(()))
+
+
+def standardise(model: WorldModel, observations: Tensor) -> Tensor:
+    """Observations in units of their standard deviation; images as v / 255 − ½."""
+    mean = _buffer(model, "mean")
+    return (observations.to(mean) - mean) / _buffer(model, "deviation")
+
+
+def rewards_of(model: WorldModel, standard: Tensor) -> Tensor:
+    """Standardised rewards (..., 1) as rewards (...,)."""
+    return standard.squeeze(-1) * _buffer(model, "reward_deviation") + _buffer(model, "reward_mean")
+
+
+def _buffer(model: WorldModel, name: str) -> Tensor:
+    return cast(Tensor, getattr(model, name))
