@@ -1,19 +1,27 @@
 """A latent neural SDE with actions, in the leaky four blocks of `FourBlock`."""
 
-import math
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from ..drifts.four_block import FourBlock, Joined, OfHidden
 from ..dynamics.brownian import generator
+from ..dynamics.error import RepresentationError
+from ..dynamics.perturbed import perturb
+from ..dynamics.reference import simulate
+from ..dynamics.step_map import StepMap, euler_map
 from ..exceptions import InvalidArgument
+from ..grid import TimeGrid
 from ..validation import integer, positive
+from . import units
 from .episodes import Episodes
+from .model import Filtered, Pushed, WorldModel
+from .networks import ImageDecoder, ImageEncoder, mlp, observation_shape
+from .noise import placed_root
+
+_UNIT = TimeGrid(T=1.0, steps=1)
 
 
 @final
@@ -22,35 +30,51 @@ class Architecture:
     """Sizes and constants of a `NeuralSDE`.
 
     Attributes:
-        observation, action: sizes of o and a.
+        observation: size of o, or (channels, height, width) of images, height and width multiples of 16.
+        action: size of a.
         latent: size of z and z̃.
         hidden: size of h.
         width: width of every network.
         leak: τ of the blocks z, z̃, õ, in environment steps; 1 draws z anew at every step.
         scale_floor: smallest diffusion of z and z̃. It bounds the running cost of their relative entropy.
+        rewards, continues: whether rewards, and whether the ends of episodes, are predicted.
+        embedding: size of what the posterior reads of an image; numbers it reads as they are.
+        channels: channels after the first halving of an image.
 
     Raises:
         InvalidArgument: a size is below 1, or a constant is out of range.
     """
 
-    observation: int
+    observation: int | tuple[int, ...]
     action: int
     latent: int = 8
     hidden: int = 64
     width: int = 64
     leak: float = 2.0
     scale_floor: float = 0.05
+    rewards: bool = False
+    continues: bool = False
+    embedding: int = 64
+    channels: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("observation", "action", "latent", "hidden", "width"):
+        shape = observation_shape("observation", self.observation)
+        # One way to write each architecture, so that equal ones are equal, and lists from a file are tuples again.
+        object.__setattr__(self, "observation", shape[0] if len(shape) == 1 else shape)
+        for name in ("action", "latent", "hidden", "width", "embedding", "channels"):
             integer(name, getattr(self, name), least=1)
         positive("scale_floor", self.scale_floor)
         if not positive("leak", self.leak) >= 1.0:
             raise InvalidArgument(f"leak must be at least one environment step, the Euler step, got {self.leak:g}.")
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one observation."""
+        return (self.observation,) if isinstance(self.observation, int) else self.observation
+
 
 @final
-class NeuralSDE(nn.Module):
+class NeuralSDE(WorldModel):
     """A world model as a stochastic differential equation; its time unit is one environment step.
 
         dz = (q(h, o) − z/τ) dt + s(h) dB            while filtering
@@ -63,7 +87,7 @@ class NeuralSDE(nn.Module):
     and õ feed nothing back and the evidence needs neither, so (z, h) is solved alone; in a rollout z is not needed and
     (h, z̃) is solved alone. (3) The decoder is read out of the state. As a block, dõ = (D(h, z̃)/τ − õ/τ) dt is that same
     read-out, smoothed by the leak: `four_blocks` has it. With f(h, u, a) = γ ⊙ (tanh c − h) an Euler step of size 1 is
-    that of a gated recurrent unit.
+    that of a gated recurrent unit. Images are read by way of an embedding, which takes the place of o in q.
 
     The state after step n + 1 is the first that has seen o_n, so a read-out of it is compared with o_n.
 
@@ -79,52 +103,160 @@ class NeuralSDE(nn.Module):
         (72, 72, 83)
     """
 
-    mean: Tensor
-    deviation: Tensor
+    name = "neural SDE"
+    lag = 0
 
     def __init__(self, architecture: Architecture, *, seed: int = 0) -> None:
         super().__init__()
         self.architecture = c = architecture
+        self.hidden, self.latent, self.action, self.observation = c.hidden, c.latent, c.action, c.shape
+        self.rewards, self.continues = c.rewards, c.continues
+        images, size = len(c.shape) == 3, c.hidden + c.latent
+        self._seen = c.embedding if images else c.shape[0]
         draw = generator(seed, "neural sde: first weights")
-        self.posterior = Joined(_network(draw, c.hidden + c.observation, c.width, c.latent))
-        self.transition = _network(draw, c.hidden, c.width, c.latent)
-        self.scale = _Scale(_network(draw, c.hidden, c.latent), c.scale_floor)
-        self.sequence = _Gated(_network(draw, c.hidden + c.latent + c.action, 2 * c.hidden))
-        self.decoder = Joined(_network(draw, c.hidden + c.latent, c.width, c.width, c.observation))
-        self.register_buffer("mean", torch.zeros(c.observation))
-        self.register_buffer("deviation", torch.ones(c.observation))
+        self.posterior = Joined(mlp(draw, c.hidden + self._seen, c.width, c.latent))
+        self.transition = mlp(draw, c.hidden, c.width, c.latent)
+        self.scale = _Scale(mlp(draw, c.hidden, c.latent), c.scale_floor)
+        self.sequence = _Gated(mlp(draw, size + c.action, 2 * c.hidden))
+        self.decoder = Joined(
+            ImageDecoder(draw, size, c.shape, c.channels) if images else mlp(draw, size, c.width, c.width, c.shape[0])
+        )
+        # What a model may do without comes last: the other weights of a seed are then the same with and without it.
+        self.encoder = ImageEncoder(draw, c.shape, c.channels, c.embedding) if images else None
+        self.reward_head = mlp(draw, size, c.width, 1) if c.rewards else None
+        self.continue_head = mlp(draw, size, c.width, 1) if c.continues else None
+        units.add_units(self)
 
     def fit_units(self, episodes: Episodes) -> None:
-        """Take the mean and the standard deviation of `episodes` as the units of observations.
+        """Take the mean and the standard deviation of `episodes` as the units of observations, and of rewards.
+
+        The units of images are fixed: v / 255 − ½.
 
         Raises:
-            InvalidArgument: the sizes differ, or an observed number never changes.
+            InvalidArgument: the shapes differ, an observed number never changes, or the episodes hold no rewards (or no
+                ends), which this model predicts.
         """
-        self.check(episodes)
-        deviation = episodes.deviation
-        if not bool((deviation > 0.0).all()):
-            flat = (deviation <= 0.0).nonzero().flatten().tolist()
-            raise InvalidArgument(f"observed numbers {flat} never change in these episodes: leave them out.")
-        self.mean.copy_(episodes.mean)
-        self.deviation.copy_(deviation)
+        units.fit_units(self, episodes)
 
     def check(self, episodes: Episodes) -> None:
-        """Refuse episodes of other sizes.
+        """Refuse episodes of other shapes.
 
         Raises:
-            InvalidArgument: the sizes of observations or actions are not those of the model.
+            InvalidArgument: the shapes of observations or actions are not those of the model.
         """
-        got = (episodes.observations.shape[2], episodes.actions.shape[2])
-        wanted = (self.architecture.observation, self.architecture.action)
-        if got != wanted:
-            raise InvalidArgument(f"episodes must have (observation, action) sizes {wanted}, got {got}.")
+        units.check(self, episodes)
 
     def standardise(self, observations: Tensor) -> Tensor:
-        """Observations in units of their standard deviation."""
-        return (observations.to(self.mean) - self.mean) / self.deviation
+        """Observations in units of their standard deviation; images as v / 255 − ½."""
+        return units.standardise(self, observations)
+
+    def embed(self, observations: Tensor) -> Tensor:
+        """What the posterior reads of standardised observations: numbers as they are, images (..., embedding)."""
+        value: Tensor = observations if self.encoder is None else self.encoder(observations)
+        return value
+
+    def filtered(
+        self, observations: Tensor, actions: Tensor, *, seed: int, noise: bool = True, pushed: Pushed | None = None
+    ) -> Filtered:
+        """Filter standardised observations o_0 … o_{L−1}, (length, windows, *observation), by one torchsde solve.
+
+        The laws are those of the Euler step of z towards o_n, their relative entropy is `running_cost`.
+
+        Args:
+            observations: see there.
+            actions: (length, windows, action): a_n is taken after o_n is seen, and known to the state that has seen it.
+            seed: fixes all noise; window i sees path i of the Brownian motion.
+            noise: False leaves the diffusion out.
+            pushed: an error that is injected after every step.
+
+        Raises:
+            InvalidArgument: the shapes do not fit.
+            NumericalFailure: a state is not finite.
+        """
+        units.check_windows(self, observations, actions)
+        seen = self.embed(observations)
+        system: Any = self.filtering(noise=noise)
+        start = seen.new_zeros(actions.shape[1], system.dim)
+        if pushed is not None:
+            system = perturb(system, self._error(pushed, start), 1.0, x0=start)
+        grid = TimeGrid(T=len(actions), steps=len(actions))
+        given = torch.cat((actions.to(seen), seen), dim=-1)
+        states = simulate(system, start, grid, seed=seed, actions=given).states
+        z, h = states[:-1, :, : self.latent], states[:-1, :, self.latent :]
+        q, p, scale = self.posterior(h, seen), self.transition(h), self.scale(h)
+        kept = z * (1.0 - 1.0 / self.architecture.leak)
+        cost = 0.5 * ((q - p) / scale).square().sum(-1)
+        # In the order (h, z) of every model.
+        return Filtered(states[1:].roll(self.hidden, dims=-1), cost, kept + p, kept + q, scale, scale)
+
+    def prior_map(self, *, noise: bool = True) -> StepMap:
+        """One step of a rollout, x = (h, z̃) and a: the Euler step of `rollout`."""
+        return euler_map(self.rollout(noise=noise), _UNIT)
+
+    def filter_map(self, *, noise: bool = True) -> StepMap:
+        """One step of the filter, x = (h, z) and (a, embedding of o): the Euler step of `filtering`, h first."""
+        step = euler_map(self.filtering(noise=noise), _UNIT)
+
+        def mean(n: int, x: Tensor, a: Tensor | None) -> Tensor:
+            return step.mean(n, x.roll(self.latent, dims=1), a).roll(self.hidden, dims=1)
+
+        def scale(n: int, x: Tensor, a: Tensor | None) -> Tensor:
+            return step.scale(n, x.roll(self.latent, dims=1), a).roll(self.hidden, dims=1)
+
+        return StepMap(mean, scale, step.dim, step.noise_dim, step.action_dim, dtype=step.dtype)
+
+    def whole_map(self, *, noise: bool = True) -> StepMap:
+        """One step of the paper's four blocks, (z, h, z̃, õ) and (a, embedding of o), while filtering.
+
+        The Euler step of `four_blocks`, for images too; õ is flattened. Noise columns of h and õ do nothing.
+        """
+        c = self.architecture
+        sizes = (c.latent, c.hidden, c.latent, torch.Size(c.shape).numel())
+        dim = sum(sizes)
+
+        def mean(n: int, x: Tensor, a: Tensor | None) -> Tensor:
+            z, h, predictor, decoded = x.split(sizes, dim=1)
+            a = x.new_zeros(len(x), 0) if a is None else a
+            keep = 1.0 - 1.0 / c.leak
+            return torch.cat(
+                (
+                    keep * z + self.posterior(h, a[:, c.action :]),
+                    h + self.sequence(h, z, a[:, : c.action]),
+                    keep * predictor + self.transition(h),
+                    keep * decoded + self.read_out(h, predictor).flatten(1) / c.leak,
+                ),
+                dim=1,
+            )
+
+        def scale(n: int, x: Tensor, a: Tensor | None) -> Tensor:
+            _, h, _, decoded = x.split(sizes, dim=1)
+            s = self.scale(h) if noise else x.new_zeros(len(x), c.latent)
+            return torch.cat((s, torch.zeros_like(h), s, torch.zeros_like(decoded)), dim=1)
+
+        return StepMap(mean, scale, dim, dim, c.action + self._seen, dtype=next(self.parameters()).dtype)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Standardised observations (..., *observation) that a state x = (h, z) or (h, z̃) stands for."""
+        return self.read_out(x[..., : self.hidden], x[..., self.hidden :])
+
+    def reward(self, x: Tensor) -> Tensor:
+        """Reward (...,) that came with the observation that a state stands for.
+
+        Raises:
+            InvalidArgument: this model predicts none.
+        """
+        return units.rewards_of(self, self.reward_head, x)
+
+    def continuing(self, x: Tensor) -> Tensor:
+        """Log odds (...,) that the episode goes on after the observation that a state stands for.
+
+        Raises:
+            InvalidArgument: this model predicts none.
+        """
+        return units.log_odds_of(self.continue_head, x)
 
     def filtering(self, *, noise: bool = True) -> FourBlock:
-        """The system of (z, h), with inputs (a, o): o standardised, one that the state is yet to see.
+        """The system of (z, h), with inputs (a, o): o standardised (images: embedded), one that is yet to be seen.
 
         `noise=False` leaves the diffusion out.
         """
@@ -150,7 +282,15 @@ class NeuralSDE(nn.Module):
         )
 
     def four_blocks(self) -> FourBlock:
-        """The whole filtering system of (z, h, z̃, õ), with inputs (a, o)."""
+        """The whole filtering system of (z, h, z̃, õ), with inputs (a, o).
+
+        Raises:
+            InvalidArgument: observations are images, which its block õ does not hold; take `whole_map`.
+        """
+        if self.encoder is not None:
+            raise InvalidArgument(
+                f"observation {self.observation} is an image: the blocks of o and õ differ in size; take whole_map()."
+            )
         return FourBlock(
             **self._sizes,
             sequence=self.sequence,
@@ -180,8 +320,15 @@ class NeuralSDE(nn.Module):
 
     @property
     def _sizes(self) -> dict[str, Any]:
-        sizes = asdict(self.architecture)
-        return {name: sizes[name] for name in ("latent", "hidden", "observation", "action")}
+        return {"latent": self.latent, "hidden": self.hidden, "observation": self._seen, "action": self.action}
+
+    def _error(self, pushed: Pushed, like: Tensor) -> RepresentationError:
+        """What is pushed as an error of the system of (z, h), whose Euler step is one environment step."""
+        placed = placed_root(pushed, self.hidden + self.latent, like.dtype).roll(self.latent, dims=0)
+        if pushed.direction is not None:
+            sigma = placed @ pushed.direction.to(like)
+            return RepresentationError(drift=lambda t, x: sigma.expand_as(x))
+        return RepresentationError(diffusion=lambda t, x: placed.expand(len(x), -1, -1), correlation="independent")
 
 
 @final
@@ -216,19 +363,3 @@ class _Divided(nn.Module):
     def forward(self, *blocks: Tensor) -> Tensor:
         value: Tensor = self.network(*blocks) / self.divisor
         return value
-
-
-def _network(draw: torch.Generator, *sizes: int) -> nn.Sequential:
-    """Linear layers with SiLU between them: smooth, so that the variations of the model exist."""
-    layers: list[nn.Module] = []
-    pairs = list(pairwise(sizes))
-    for k, (inputs, outputs) in enumerate(pairs):
-        # skip_init: a layer's own initialisation would draw from torch's global generator.
-        layer = skip_init(nn.Linear, inputs, outputs)
-        last = k == len(pairs) - 1
-        bound = (0.7 if last else 1.0) * math.sqrt(3.0 / inputs)
-        with torch.no_grad():
-            layer.weight.uniform_(-bound, bound, generator=draw)
-            layer.bias.zero_()
-        layers += [layer] if last else [layer, nn.SiLU()]
-    return nn.Sequential(*layers)

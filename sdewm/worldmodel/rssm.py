@@ -17,7 +17,7 @@ from .episodes import Episodes
 from .latents import CategoricalLatents, GaussianLatents, Latents, Law
 from .model import Filtered, Pushed, WorldModel
 from .networks import ImageDecoder, ImageEncoder, gru_cell, mlp, observation_shape
-from .noise import window_normals
+from .noise import pushes, window_normals
 
 KINDS = ("gaussian", "categorical")
 
@@ -206,13 +206,8 @@ class RSSM(WorldModel):
 
         Source: Hafner et al., arXiv:2010.02193, the balanced divergence.
         """
+        units.check_windows(self, observations, actions)
         length, windows = actions.shape[:2]
-        wanted = (length, windows, *self.observation)
-        if actions.shape[2:] != (self.action,) or observations.shape != wanted:
-            raise InvalidArgument(
-                f"observations and actions must have shapes (length, windows, *{self.observation}) and (length, "
-                f"windows, {self.action}), got {tuple(observations.shape)} and {tuple(actions.shape)}."
-            )
         # All that does not wait for the state is done for all times at once.
         first, _, last = cast(tuple[nn.Linear, nn.SiLU, nn.Linear], tuple(self.posterior))
         cell, size, dtype = self.cell, self.hidden, observations.dtype
@@ -226,7 +221,7 @@ class RSSM(WorldModel):
         if noise:
             normals = window_normals(seed, "filter", length, windows, self.laws.normals, dtype).unbind()
         if pushed is not None:
-            push = pushes(pushed, seed, length, windows, dtype)
+            push = pushes(pushed, size + self.latent, seed, length, windows, dtype)
         h, z = observations.new_zeros(windows, size), observations.new_zeros(windows, self.latent)
         hs, numbers, states = [], [], []
         for n in range(length):
@@ -238,9 +233,8 @@ class RSSM(WorldModel):
             hs.append(h)
             numbers.append(raw)
             x = torch.cat((h, z), dim=-1)
-            if push is not None and pushed is not None:
-                left, right = x[:, : pushed.columns.start], x[:, pushed.columns.stop :]
-                x = torch.cat((left, x[:, pushed.columns] + push[n], right), dim=-1)
+            if push is not None:
+                x = x + push[n]
                 h, z = x[:, :size], x[:, size:]
             states.append(x)
         posterior, prior = self.laws.law(torch.stack(numbers)), self.laws.law(self.prior(torch.stack(hs)))
@@ -337,9 +331,7 @@ class RSSM(WorldModel):
         Raises:
             InvalidArgument: this model predicts none.
         """
-        if self.reward_head is None:
-            raise InvalidArgument("rewards is False: this model predicts none; build it with rewards=True.")
-        return units.rewards_of(self, self.reward_head(x))
+        return units.rewards_of(self, self.reward_head, x)
 
     def continuing(self, x: Tensor) -> Tensor:
         """Log odds (...,) that the episode goes on after the observation that a state stands for.
@@ -347,10 +339,7 @@ class RSSM(WorldModel):
         Raises:
             InvalidArgument: this model predicts none.
         """
-        if self.continue_head is None:
-            raise InvalidArgument("continues is False: this model predicts no ends; build it with continues=True.")
-        value: Tensor = self.continue_head(x).squeeze(-1)
-        return value
+        return units.log_odds_of(self.continue_head, x)
 
     def _next(self, x: Tensor, a: Tensor | None) -> Tensor:
         """h' of states (h, z) and inputs that begin with the action."""
@@ -409,11 +398,3 @@ def _inputs(a: Tensor | None) -> Tensor:
 
 def _detached(law: Law) -> Law:
     return Law(law.mean.detach(), None if law.scale is None else law.scale.detach())
-
-
-def pushes(pushed: Pushed, seed: int, length: int, windows: int, dtype: torch.dtype) -> Tensor:
-    """What is added after each step, (length, windows, block)."""
-    root = pushed.root.to(dtype)
-    if pushed.direction is not None:
-        return (root @ pushed.direction.to(dtype)).expand(length, windows, -1)
-    return window_normals(seed, "pushed", length, windows, len(root), dtype) @ root.T

@@ -3,7 +3,7 @@
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..exceptions import InvalidArgument
 from .episodes import Episodes
@@ -70,9 +70,43 @@ def standardise(model: WorldModel, observations: Tensor) -> Tensor:
     return (observations.to(mean) - mean) / _buffer(model, "deviation")
 
 
-def rewards_of(model: WorldModel, standard: Tensor) -> Tensor:
-    """Standardised rewards (..., 1) as rewards (...,)."""
-    return standard.squeeze(-1) * _buffer(model, "reward_deviation") + _buffer(model, "reward_mean")
+def check_windows(model: WorldModel, observations: Tensor, actions: Tensor) -> None:
+    """Refuse windows that `filtered` cannot take.
+
+    Raises:
+        InvalidArgument: the shapes of observations and actions do not fit each other or the model.
+    """
+    size, given = model.action, tuple(actions.shape)
+    if len(given) != 3 or given[2] != size or observations.shape != (*given[:2], *model.observation):
+        shape = ", ".join(map(str, model.observation))
+        raise InvalidArgument(
+            f"observations and actions must have shapes (length, windows, {shape}) and (length, windows, {size}), got "
+            f"{tuple(observations.shape)} and {given}."
+        )
+
+
+def rewards_of(model: WorldModel, head: nn.Module | None, x: Tensor) -> Tensor:
+    """Rewards (...,) of states, from a network that gives them in units.
+
+    Raises:
+        InvalidArgument: there is no network.
+    """
+    if head is None:
+        raise InvalidArgument("rewards is False: this model predicts none; build it with rewards=True.")
+    standard: Tensor = head(x).squeeze(-1)
+    return standard * _buffer(model, "reward_deviation") + _buffer(model, "reward_mean")
+
+
+def log_odds_of(head: nn.Module | None, x: Tensor) -> Tensor:
+    """Log odds (...,) of states that the episode goes on.
+
+    Raises:
+        InvalidArgument: there is no network.
+    """
+    if head is None:
+        raise InvalidArgument("continues is False: this model predicts no ends; build it with continues=True.")
+    value: Tensor = head(x).squeeze(-1)
+    return value
 
 
 def _buffer(model: WorldModel, name: str) -> Tensor:
