@@ -110,9 +110,12 @@ def push(x: Tensor, pushed: Pushed, normals: Tensor | None = None) -> Tensor:
     Raises:
         InvalidArgument: zero drift is given no normals.
     """
-    if pushed.direction is None and normals is None:
+    if pushed.direction is not None:
+        moved = pushed.root @ pushed.direction
+    elif normals is not None:
+        moved = normals @ pushed.root.mT
+    else:
         raise InvalidArgument("normals are needed for an error of zero drift.")
-    moved = pushed.root @ pushed.direction if pushed.direction is not None else normals @ pushed.root.mT
     first, last = pushed.columns.start, pushed.columns.stop
     block = x[..., first:last] + moved
     return torch.cat((x[..., :first], block, x[..., last:]), dim=-1)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..dynamics.step_map import StepMap
 from ..exceptions import InvalidArgument
@@ -36,7 +36,8 @@ class Penalty:
         columns: the block of x to differentiate by: "all", "z" or "h"; "log_norm" needs a square matrix, and takes the
             same block of the value.
         exact: whether the norm is that of the whole Jacobian: slow, for checks.
-        mode: as for `jacobian_penalty`.
+        mode: as for `jacobian_penalty`; "reverse" was the cheaper one for a recurrent model, and needs no forward mode
+            of its cell.
 
     Raises:
         InvalidArgument: a value is out of range.
@@ -55,7 +56,7 @@ class Penalty:
     share: float = 0.25
     columns: str = "all"
     exact: bool = False
-    mode: str = "auto"
+    mode: str = "reverse"
 
     def __post_init__(self) -> None:
         one_of("of", self.of, MAPS)
@@ -146,7 +147,7 @@ def visited(
     """A map of the model, the states (rows, dim) from which filtering took steps, and their inputs (rows, action_dim).
 
     Nothing that is returned but the map has a gradient. Arguments as for `Penalty.value`; rows are in the order of
-    (time, window).
+    (time, window). In the state of the four blocks z̃ is the mean of the prior, and õ what the state decodes to.
     """
     states = seen.states.detach()
     length = len(states)
@@ -166,21 +167,20 @@ def visited(
     return model.whole_map(noise=False), whole.flatten(0, 1), inputs
 
 
-def limit_spectral_norms(model: nn.Module, limit: float) -> int:
+def limit_spectral_norms(model: WorldModel, limit: float) -> int:
     """Project the weight matrices of the transition whose largest singular value exceeds `limit`; how many they were.
 
     W = U S Vᵀ becomes U min(S, limit) Vᵀ, the nearest matrix of spectral norm at most `limit`. The matrices are the
-    parameters of two dimensions among `model.transition_parameters()`, or where a model has no such method, among all.
+    parameters of two dimensions among `model.transition_parameters()`.
 
     Raises:
         InvalidArgument: the limit is not above zero.
     """
     if not real("limit", limit) > 0.0:
         raise InvalidArgument(f"limit must be above zero, got {limit!r}.")
-    chosen = getattr(model, "transition_parameters", model.parameters)()
     count = 0
     with torch.no_grad():
-        for weight in chosen:
+        for weight in model.transition_parameters():
             # No singular value exceeds the Frobenius norm: most matrices need no decomposition.
             if weight.ndim != 2 or float(weight.norm()) <= limit:
                 continue

@@ -1,6 +1,6 @@
 """A recurrent state-space model with Gaussian or categorical latents, on numbers or images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast, final
 
@@ -319,6 +319,10 @@ class RSSM(WorldModel):
             return torch.cat((h, self.laws.draw(self._prior(h), normals)), dim=-1)
 
         return step
+
+    def transition_parameters(self) -> Iterable[nn.Parameter]:
+        """Those of the cell and of the prior."""
+        return [*self.cell.parameters(), *self.prior.parameters()]
 
     def decode(self, x: Tensor) -> Tensor:
         """Standardised observations (..., *observation) that a state (..., hidden + latent) stands for."""

@@ -5,7 +5,9 @@ import torch
 
 from sdewm.exceptions import InvalidArgument
 from sdewm.jacobian import jacobians
+from sdewm.worldmodel.model import WorldModel
 from sdewm.worldmodel.regularise import Penalty, limit_spectral_norms, visited
+from sdewm.worldmodel.rssm import RSSM, RSSMArchitecture
 
 from .linear_model import LinearArchitecture, LinearModel
 
@@ -183,14 +185,14 @@ def test_spectral_norms_are_limited_by_projection(model):
         limit_spectral_norms(model, 0.0)
 
 
-def test_without_transition_parameters_all_matrices_are_limited():
-    layers = torch.nn.Linear(3, 3)
-    with torch.no_grad():
-        layers.weight.copy_(5.0 * torch.eye(3))
-        layers.bias.fill_(9.0)
-    assert limit_spectral_norms(layers, 2.0) == 1
-    torch.testing.assert_close(layers.weight.detach(), 2.0 * torch.eye(3))
-    assert layers.bias.tolist() == [9.0] * 3
+def test_the_transition_of_a_recurrent_model_is_its_cell_and_its_prior():
+    model = RSSM(RSSMArchitecture(observation=2, action=1, hidden=6, latent=3, width=5))
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    assert limit_spectral_norms(model, 0.1) == 4
+    changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert changed == {"cell.weight_ih", "cell.weight_hh", "prior.0.weight", "prior.2.weight"}
+    # By default every matrix counts.
+    assert set(WorldModel.transition_parameters(model)) == set(model.parameters())
 
 
 @pytest.mark.parametrize(
