@@ -5,11 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sdewm.dynamics import simulate
 from sdewm.exceptions import InvalidArgument, NumericalFailure
+from sdewm.grid import TimeGrid
 from sdewm.worldmodel.episodes import Episodes
 from sdewm.worldmodel.horizon import filtered, horizon_error, open_loop, ridge
 from sdewm.worldmodel.injection import Injection, state_covariance
 from sdewm.worldmodel.rssm import RSSM, RSSMArchitecture
+from sdewm.worldmodel.seeds import derived
 from sdewm.worldmodel.train import Settings, train
 
 from .conftest import rotations
@@ -212,8 +215,6 @@ def test_zero_drift_in_a_rollout_has_its_size_and_no_mean(test_data):
 def test_units_are_by_default_those_of_the_windows(unfitted, test_data):
     windows = test_data.windows((0,), WARM + HORIZON)
     injection, options = Injection(kind="drift", size=0.5), {"warm": WARM, "seed": 1}
-    from sdewm.worldmodel.seeds import derived
-
     with torch.no_grad():
         o, a = windows.observations[:, :WARM].transpose(0, 1), windows.actions[:, :WARM].transpose(0, 1)
         states = unfitted.filtered(o, a, seed=derived(1, "open loop: covariance")).states
@@ -302,3 +303,38 @@ def test_windows_and_arguments_are_checked(linear, data, test_data):
         errors.rms("linear", "return")
     with pytest.raises(InvalidArgument, match="name must be one of"):
         errors.rms("linear", "reward")
+
+
+def by_simulation(model, windows, warm, samples, seed):
+    """Predictions of a neural SDE from its own systems, solved by torchsde."""
+    total = 0.0
+    for sample in range(max(samples, 1)):
+        noise = samples > 0
+        filtering, rollout = model.filtering(noise=noise), model.rollout(noise=noise)
+        seen = model.standardise(windows.observations[:, :warm])
+        inputs = torch.cat((windows.actions[:, :warm].to(seen), seen), dim=-1).transpose(0, 1)
+        start = seen.new_zeros(len(windows), filtering.dim)
+        grid = TimeGrid(T=warm, steps=warm)
+        noise_seed = derived(seed, "open loop: filter", sample)
+        final = simulate(filtering, start, grid, seed=noise_seed, actions=inputs, save="final").final
+        actions = windows.actions[:, warm:].transpose(0, 1)
+        grid = TimeGrid(T=len(actions), steps=len(actions))
+        noise_seed = derived(seed, "open loop: rollout", sample)
+        states = simulate(rollout, filtering.rollout_start(final), grid, seed=noise_seed, actions=actions).states[1:]
+        blocks = rollout.split(states)
+        total = total + model.read_out(blocks.hidden, blocks.predictor)
+    return (total / max(samples, 1)).transpose(0, 1)
+
+
+@pytest.mark.parametrize("samples", [0, 3])
+def test_a_neural_sde_is_rolled_out_as_torchsde_solves_it(model, test_data, samples):
+    windows, model = test_data.windows((0, 5), WARM + HORIZON), model.double()
+    with torch.no_grad():
+        found = open_loop(model, windows, warm=WARM, samples=samples, seed=4)
+        expected = by_simulation(model, windows, WARM, samples, seed=4)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_neural_sde_keeps_its_name(model, data, test_data):
+    errors = horizon_error(model, data, test_data, warm=WARM, horizon=2)
+    assert list(errors.squared) == ["neural SDE", "mean", "persistence", "ridge"]
