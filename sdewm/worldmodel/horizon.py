@@ -312,7 +312,7 @@ def ridge(
     weights = []
     for k in range(1, horizon + 1):
         x = _features(seen, done, warm, past, k)
-        gram = x.T @ x + penalty * len(x) * torch.eye(x.shape[1], dtype=x.dtype)
+        gram = x.T @ x + penalty * len(x) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
         weights.append(torch.linalg.solve(gram, x.T @ seen[:, warm - 1 + k]))
 
     def predict(observations: Tensor, actions: Tensor, warm: int) -> Tensor:

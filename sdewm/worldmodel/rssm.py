@@ -219,7 +219,8 @@ class RSSM(WorldModel):
         read = first.weight[:, :size].T
         normals = push = None
         if noise:
-            normals = window_normals(seed, "filter", length, windows, self.laws.normals, dtype).unbind()
+            drawn = window_normals(seed, "filter", length, windows, self.laws.normals, dtype)
+            normals = drawn.to(observations.device).unbind()
         if pushed is not None:
             push = pushes(pushed, size + self.latent, seed, length, windows, dtype)
         h, z = observations.new_zeros(windows, size), observations.new_zeros(windows, self.latent)
