@@ -274,8 +274,10 @@ class _Run:
         parts = (data.observations, data.actions, data.rewards, data.continues)
         o, a, r, c = (None if part is None else part[at] for part in parts)
         assert o is not None
-        assert a is not None
-        return _Batch(self.model.standardise(o), a, r, c)
+        observations = self.model.standardise(o)
+        actions, rewards, continues = (None if part is None else part.to(observations) for part in (a, r, c))
+        assert actions is not None
+        return _Batch(observations, actions, rewards, continues)
 
     def _noisy(self, observations: Tensor) -> Tensor:
         if self.settings.observation_noise == 0.0:

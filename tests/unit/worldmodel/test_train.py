@@ -17,10 +17,12 @@ from sdewm.exceptions import InvalidArgument, NumericalFailure
 from sdewm.worldmodel.episodes import Episodes
 from sdewm.worldmodel.evidence import Evidence, evidence
 from sdewm.worldmodel.injection import Injection
+from sdewm.worldmodel.neural_sde import NeuralSDE
 from sdewm.worldmodel.regularise import Penalty
 from sdewm.worldmodel.rssm import RSSM, RSSMArchitecture
 from sdewm.worldmodel.train import Settings, subnormals_flushed, train
 
+from .conftest import SMALL
 from .linear_model import LinearArchitecture, LinearModel
 
 FEW = Settings(steps=40, batch=8, length=10, rate=2e-2, warmup=5, observation_scale=0.3)
@@ -509,6 +511,24 @@ def test_the_device_is_named_or_that_of_the_model(data, trained):
     mixed.heads = torch.nn.Parameter(mixed.heads.detach().to("meta"))
     with pytest.raises(InvalidArgument, match="on one device, got 2"):
         train(mixed, data, FEW, seed=3)
+
+
+@pytest.mark.parametrize("build", [fresh, lambda: NeuralSDE(SMALL), lambda: RSSM(RECURRENT["categorical"])])
+def test_a_model_may_be_in_double_precision(build, rewarded):
+    short = replace(FEW, steps=3)
+    double = train(build().double(), rewarded, short, seed=0, **EVERYTHING)
+    assert next(double.model.parameters()).dtype == torch.float64
+    single = train(build(), rewarded, short, seed=0, **EVERYTHING)
+    torch.testing.assert_close(double.history, single.history, rtol=1e-3, atol=1e-4)
+
+
+def test_states_that_are_lost_name_the_gradient_step(data):
+    model = NeuralSDE(SMALL)
+    with torch.no_grad():
+        model.transition[0].weight.fill_(torch.nan)
+        model.scale.network[0].weight.fill_(torch.nan)
+    with pytest.raises(NumericalFailure, match="states are not finite at gradient step 0"):
+        train(model, data, FEW, seed=0)
 
 
 @pytest.mark.parametrize(
