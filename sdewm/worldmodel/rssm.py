@@ -63,7 +63,7 @@ class RSSMArchitecture:
     scale_floor: float = 0.1
     dynamics_weight: float = 0.8
     representation_weight: float = 0.2
-    free_nats: float = 1.0
+    free_nats: float = 0.0
     uniform: float = 0.01
 
     def __post_init__(self) -> None:
