@@ -4,6 +4,7 @@ from .checkpoint import load as load
 from .checkpoint import save as save
 from .control import collect as collect
 from .episodes import Episodes as Episodes
+from .evidence import Evidence as Evidence
 from .growth import Growth as Growth
 from .growth import Rollouts as Rollouts
 from .growth import measure_growth as measure_growth

@@ -5,7 +5,9 @@ import torch
 
 from sdewm.exceptions import InvalidArgument
 from sdewm.jacobian import jacobians
+from sdewm.worldmodel.episodes import Episodes
 from sdewm.worldmodel.model import WorldModel
+from sdewm.worldmodel.neural_sde import Architecture, NeuralSDE
 from sdewm.worldmodel.regularise import Penalty, limit_spectral_norms, visited
 from sdewm.worldmodel.rssm import RSSM, RSSMArchitecture
 
@@ -85,6 +87,33 @@ def test_the_estimate_and_its_gradient_are_right_over_a_full_turn_of_probes(mode
     # Negative control: on a part of the batch there is noise, where more than one column is asked for.
     part = both(mode=mode, share=5 / 144)
     assert not torch.allclose(part[1][0], wanted[1][0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("of", ["prior", "filter", "whole"])
+@pytest.mark.parametrize("build", [RSSM, NeuralSDE])
+def test_every_state_keeps_its_own_inputs(build, of, data):
+    """Against a loop over the rows of a model whose Jacobian differs from row to row, by its own inputs, too."""
+    sizes = {"observation": 2, "action": 1, "hidden": 4, "latent": 3, "width": 5}
+    model = build(RSSMArchitecture(**sizes) if build is RSSM else Architecture(**sizes), seed=1).double()
+    with torch.no_grad():
+        # Large weights, so that inputs matter.
+        for p in model.parameters():
+            p.mul_(2.0)
+    seen, o, a = seen_by(model, Episodes(data.observations[:4], data.actions[:4]))
+    step, x, inputs = visited(model, of, seen, o, a)
+    assert step.action_dim == inputs.shape[1]
+
+    def mean_norm(inputs):
+        norms = [
+            torch.autograd.functional.jacobian(lambda row, i=i: step.mean(0, row[None], inputs[i : i + 1])[0], x[i])
+            for i in range(len(x))
+        ]
+        return torch.stack(norms).square().sum((1, 2)).mean()
+
+    found = Penalty(of=of, exact=True, share=1.0).value(model, seen, o, a, seed=0)
+    torch.testing.assert_close(found.detach(), mean_norm(inputs))
+    # Negative control: with the inputs of other rows the norm is another.
+    assert float(found.detach()) != pytest.approx(float(mean_norm(inputs.flip(0))), rel=1e-4)
 
 
 def test_columns_select_the_block(model, data):

@@ -472,6 +472,39 @@ def test_noise_is_given_and_the_target_is_clean(data, monkeypatch):
     assert not torch.equal(clean, noisy)
 
 
+def test_every_gradient_step_has_windows_and_noise_of_its_own(data, monkeypatch):
+    given, seeds = [], []
+    real = LinearModel.filtered
+
+    def watched(self, observations, actions, **options):
+        given.append((observations, actions))
+        seeds.append(options["seed"])
+        return real(self, observations, actions, **options)
+
+    monkeypatch.setattr(LinearModel, "filtered", watched)
+    units = fresh()
+    units.fit_units(data)
+    episodes = units.standardise(data.observations)
+    train(fresh(), data, replace(FEW, steps=4), seed=0)
+    assert len(set(seeds)) == 4
+    starts = set()
+    for o, a in given:
+        for w in range(FEW.batch):
+            # Each window is a piece of one episode, with the actions that were taken there.
+            row, first = (episodes == o[0, w]).all(-1).nonzero()[0].tolist()
+            assert torch.equal(episodes[row, first : first + FEW.length], o[:, w])
+            assert torch.equal(data.actions[row, first : first + FEW.length], a[:, w])
+            starts.add((row, first))
+    assert len(starts) > 24
+    given.clear()
+    train(fresh(), data, replace(FEW, steps=2, observation_noise=1.0), seed=0)
+    clean = list(given)
+    given.clear()
+    train(fresh(), data, replace(FEW, steps=2), seed=0)
+    noise = [noisy - plain for (noisy, _), (plain, _) in zip(clean, given, strict=True)]
+    assert not torch.allclose(noise[0], noise[1], atol=0.1)
+
+
 def test_progress_is_told_every_step(data):
     told = []
     history = train(
