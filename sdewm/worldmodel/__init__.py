@@ -17,6 +17,8 @@ from .model import WorldModel as WorldModel
 from .neural_sde import Architecture as Architecture
 from .neural_sde import NeuralSDE as NeuralSDE
 from .regularise import Penalty as Penalty
+from .residuals import LatentResiduals as LatentResiduals
+from .residuals import latent_residuals as latent_residuals
 from .rssm import RSSM as RSSM
 from .rssm import RSSMArchitecture as RSSMArchitecture
 from .settings import Settings as Settings
