@@ -582,6 +582,14 @@ def test_settings_are_checked(changes, name):
         Settings(**changes)
 
 
+def test_the_learning_rate_rises_and_falls_along_a_cosine():
+    settings = Settings(steps=1000, rate=2.0, warmup=100, last=0.1)
+    assert settings.rate_at(0) == pytest.approx(0.02)
+    assert settings.rate_at(500) == pytest.approx(2.0 * (0.1 + 0.9 * 0.5))
+    assert settings.rate_at(1000) == pytest.approx(0.2)
+    assert settings.rate_at(98) < settings.rate_at(99) > settings.rate_at(100)
+
+
 def test_arguments_are_checked(data):
     with pytest.raises(InvalidArgument, match="at most the 40 steps"):
         train(fresh(), data, Settings(steps=1, length=41), seed=0)
