@@ -1,6 +1,7 @@
 """What training, tables and claims ask of a latent world model, whatever it is made of."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -115,6 +116,10 @@ class WorldModel(nn.Module, ABC):
     @abstractmethod
     def whole_map(self, *, noise: bool = True) -> StepMap:
         """One step of the paper's four blocks, (z, h, z̃, õ) and (a, embedding of o), while filtering."""
+
+    def transition_parameters(self) -> Iterable[nn.Parameter]:
+        """What a limit on the transition is a limit of: the parameters of `prior_map`; by default all."""
+        return self.parameters()
 
     @abstractmethod
     def decode(self, x: Tensor) -> Tensor:

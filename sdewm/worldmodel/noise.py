@@ -36,7 +36,7 @@ def pushes(pushed: Pushed, size: int, seed: int, length: int, windows: int, dtyp
     placed = placed_root(pushed, size, dtype)
     if pushed.direction is not None:
         return (placed @ pushed.direction.to(dtype)).expand(length, windows, size)
-    return window_normals(seed, "pushed", length, windows, placed.shape[1], dtype) @ placed.T
+    return window_normals(seed, "pushed", length, windows, placed.shape[1], dtype).to(placed) @ placed.T
 
 
 def placed_root(pushed: Pushed, size: int, dtype: torch.dtype) -> Tensor:
@@ -45,11 +45,12 @@ def placed_root(pushed: Pushed, size: int, dtype: torch.dtype) -> Tensor:
     Raises:
         InvalidArgument: the root is not square, or it or the direction is not as large as the block.
     """
-    rows = torch.arange(size)[pushed.columns]
+    rows = torch.arange(size, device=pushed.root.device)[pushed.columns]
     direction = None if pushed.direction is None else tuple(pushed.direction.shape)
     if pushed.root.shape != (len(rows), len(rows)) or direction not in (None, (len(rows),)):
         raise InvalidArgument(
             f"pushed must have a root {(len(rows), len(rows))} and a direction ({len(rows)},) or None for the columns "
             f"{pushed.columns}, got {tuple(pushed.root.shape)} and {direction}."
         )
-    return torch.zeros(size, len(rows), dtype=dtype).index_copy(0, rows, pushed.root.to(dtype))
+    root = pushed.root.to(dtype)
+    return root.new_zeros(size, len(rows)).index_copy(0, rows, root)

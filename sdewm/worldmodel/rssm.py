@@ -1,6 +1,6 @@
 """A recurrent state-space model with Gaussian or categorical latents, on numbers or images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast, final
 
@@ -219,7 +219,8 @@ class RSSM(WorldModel):
         read = first.weight[:, :size].T
         normals = push = None
         if noise:
-            normals = window_normals(seed, "filter", length, windows, self.laws.normals, dtype).unbind()
+            drawn = window_normals(seed, "filter", length, windows, self.laws.normals, dtype)
+            normals = drawn.to(observations.device).unbind()
         if pushed is not None:
             push = pushes(pushed, size + self.latent, seed, length, windows, dtype)
         h, z = observations.new_zeros(windows, size), observations.new_zeros(windows, self.latent)
@@ -319,6 +320,10 @@ class RSSM(WorldModel):
             return torch.cat((h, self.laws.draw(self._prior(h), normals)), dim=-1)
 
         return step
+
+    def transition_parameters(self) -> Iterable[nn.Parameter]:
+        """Those of the cell and of the prior."""
+        return [*self.cell.parameters(), *self.prior.parameters()]
 
     def decode(self, x: Tensor) -> Tensor:
         """Standardised observations (..., *observation) that a state (..., hidden + latent) stands for."""

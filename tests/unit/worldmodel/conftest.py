@@ -6,6 +6,8 @@ import torch
 from sdewm.worldmodel.episodes import Episodes
 from sdewm.worldmodel.neural_sde import Architecture, NeuralSDE
 
+from .linear_model import LinearArchitecture, LinearModel
+
 SMALL = Architecture(observation=2, action=1, latent=3, hidden=6, width=8, leak=2.0)
 
 
@@ -31,3 +33,16 @@ def model(data: Episodes) -> NeuralSDE:
     model = NeuralSDE(SMALL, seed=4)
     model.fit_units(data)
     return model
+
+
+@pytest.fixture
+def linear() -> LinearModel:
+    return LinearModel(LinearArchitecture(), seed=2)
+
+
+@pytest.fixture(scope="session")
+def rewarded(data: Episodes) -> Episodes:
+    """The same episodes with a reward that is linear in what is seen next, and ends by its sign."""
+    rewards = data.observations[:, 1:] @ torch.tensor([2.0, -1.0])
+    continues = (rewards > 0.0).float()
+    return Episodes(data.observations, data.actions, rewards, continues)
