@@ -3,6 +3,8 @@
 from .checkpoint import load as load
 from .checkpoint import save as save
 from .control import collect as collect
+from .divergence import Divergence as Divergence
+from .divergence import divergence as divergence
 from .episodes import Episodes as Episodes
 from .growth import Growth as Growth
 from .growth import Rollouts as Rollouts
