@@ -14,7 +14,7 @@ from ...jacobian.probes import Columns, selected
 from ...validation import integer, positive
 from ...validation import level as check_level
 from .arguments import driven_map, groups_of, names_of, sizes_of, start_states
-from .bounds import path_bounds
+from .bounds import PathBounds, path_bounds
 from .check_derivative import check_derivative
 from .check_map import check_map
 from .curves import ROUNDINGS, curve_of
@@ -264,7 +264,8 @@ def _jacobians(
         flags.append(f"Jacobians of {fit} states in place of {min(count, base.shape[1])}, for their memory")
     rows = _some(base.shape[1], min(count, fit))
     some = driven.rows(rows)
-    found = spectrum(step_matrices(some, base[:, rows.to(base.device)], matrices), metrics, seed)
+    each = step_matrices(some, base[:, rows.to(base.device)], matrices)
+    found = spectrum(each, metrics, seed, float(torch.finfo(base.dtype).eps))
     own = np.unique(cluster[rows.numpy()], return_inverse=True)[1].astype(np.int64)
     return Jacobians(
         {unit: {name: Spread.of(v.numpy()) for name, v in each.items()} for unit, each in found.norms.items()},
@@ -291,10 +292,12 @@ def _bounds(
     rows = _some(base.shape[1], count)
     some, path = driven.rows(rows), base[:, rows.to(base.device)]
     marks = sorted({round(x) for x in np.geomspace(1, driven.horizon, 7)})
-    result = []
-    for kind, unit, several in each:
-        found = path_bounds(some, path, several[0].rows(rows), size, of, metrics[unit.name], marks, matrices)
-        root = len(of) ** 0.5
+    found_all: list[PathBounds] = []
+    for name, metric in metrics.items():
+        own = [several[0].rows(rows) for _, unit, several in each if unit.name == name]
+        found_all += path_bounds(some, path, own, size, of, metric, marks, matrices)
+    result, root = [], len(of) ** 0.5
+    for (kind, unit, _), found in zip(each, found_all, strict=True):
         rms = {name: v.square().mean(1).sqrt().numpy() / root for name, v in found.bounds.items()}
         # What is near rounding is no error of the map, and its mean-value Jacobian is rounding's.
         alive = found.error > ROUNDINGS * root * torch.from_numpy(floors[unit.name])[marks][:, None]

@@ -12,6 +12,8 @@ from .derivative import Matrices
 from .driven import DrivenMap
 from .lyapunov import lyapunov_exponents
 
+# Intervals over states are wider.
+_CLOSE = 1e-5
 NORMS = ("log-norm", "spectral", "Frobenius")
 
 
@@ -47,13 +49,14 @@ def step_matrices(driven: DrivenMap, base: Tensor, matrices: Matrices) -> Tensor
     return result
 
 
-def spectrum(jacobians: Tensor, metrics: dict[str, tuple[Tensor, Tensor]], seed: int) -> Spectrum:
+def spectrum(jacobians: Tensor, metrics: dict[str, tuple[Tensor, Tensor]], seed: int, digits: float) -> Spectrum:
     """Norms of W J W⁻¹ and of W J_{N−1} ⋯ J_0 W⁻¹ in several metrics, and the Lyapunov spectrum.
 
     Args:
         jacobians: (steps, paths, dim, dim).
         metrics: for each name W and W⁻¹.
         seed: of the frame that the spectrum starts from.
+        digits: relative rounding error of the Jacobians' entries.
     """
     norms: dict[str, dict[str, Tensor]] = {}
     product: dict[str, Tensor] = {}
@@ -67,7 +70,7 @@ def spectrum(jacobians: Tensor, metrics: dict[str, tuple[Tensor, Tensor]], seed:
         }
         norms[name] = {key: value.view(jacobians.shape[:2]) for key, value in rows.items()}
         product[name] = product_norms(moved)
-    return Spectrum(norms, product, lyapunov_exponents(jacobians, seed))
+    return Spectrum(norms, product, lyapunov_exponents(jacobians, seed, digits=digits, close=_CLOSE))
 
 
 def product_norms(matrices: Tensor) -> Tensor:
