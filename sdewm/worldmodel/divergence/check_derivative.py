@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...dynamics.brownian import generator
-from ...exceptions import Refused
+from ...exceptions import NumericalFailure, Refused
 from .derivative import WITHOUT, Matrices, pushed
 from .driven import DrivenMap
 
@@ -24,7 +24,7 @@ def check_derivative(step: Any, driven: DrivenMap, states: Tensor, matrices: Mat
     """Compare J v with central differences along one random direction, at visited states; in float64 if that can be.
 
     A length of the difference is too long for one step and drowns in rounding for another: an entry is wrong where it
-    is so at three lengths.
+    is so at three lengths, and where the gap does not go away with the length, as the error of a difference does.
 
     Args:
         step: the user's own.
@@ -35,6 +35,7 @@ def check_derivative(step: Any, driven: DrivenMap, states: Tensor, matrices: Mat
 
     Raises:
         Refused: an output's derivative is not that of its values.
+        NumericalFailure: it is not finite.
     """
     steps = sorted({0, len(states) // 2, len(states) - 1})
     rows = torch.linspace(0, len(states[0]) - 1, min(len(states[0]), _ROWS)).long()
@@ -49,6 +50,14 @@ def check_derivative(step: Any, driven: DrivenMap, states: Tensor, matrices: Mat
     for n, x in zip(steps, points, strict=True):
         v = torch.randn(x.shape, generator=source, dtype=torch.float64).to(x) * scale
         automatic = pushed(lambda y, n=n: some(n, y), x, [v])[0]  # type: ignore[misc]
+        if not bool(automatic.isfinite().all()):
+            row = int((~automatic.isfinite().all(1)).nonzero()[0])
+            raise NumericalFailure(
+                f"the derivative of step {n} is not finite at a visited state (state {int(rows[row])}): keep away from "
+                f"roots and quotients at zero, or {WITHOUT}",
+                path=int(rows[row]),
+                time=float(n),
+            )
         bad, measured = _mismatch(lambda y, n=n: some(n, y), x, v, automatic)  # type: ignore[misc]
         wrong.append(bad)
         used.append(automatic)
@@ -83,6 +92,7 @@ def _mismatch(function: Callable[[Tensor], Tensor], x: Tensor, v: Tensor, automa
     """Which entries are wrong at every length, and the difference quotient of the middle one."""
     digits = float(torch.finfo(x.dtype).eps)
     wrong, kept = torch.ones_like(automatic, dtype=torch.bool), automatic
+    gap = before = torch.zeros_like(automatic)
     with torch.no_grad():
         for k, length in enumerate(_LENGTHS):
             h = length * digits ** (1 / 3)
@@ -90,9 +100,11 @@ def _mismatch(function: Callable[[Tensor], Tensor], x: Tensor, v: Tensor, automa
             measured = (ahead - behind) / (2.0 * h)
             rounding = 20.0 * digits / h * (ahead.abs() + behind.abs() + 1e-3 * ahead.abs().amax(0))
             bound = _TOLERANCE * (measured.abs() + automatic.abs()) + rounding
-            wrong &= (measured - automatic).abs() > bound
-            kept = measured if k == 1 else kept
-    return wrong, kept
+            gap = (measured - automatic).abs()
+            wrong &= gap > bound
+            if k == 1:
+                kept, before = measured, gap
+    return wrong & (gap > 0.2 * before), kept
 
 
 def _complain(wrong: Tensor, used: Tensor, seen: Tensor) -> None:

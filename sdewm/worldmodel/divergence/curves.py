@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ...stats.decide import heavy_tail
+from ...stats.decide import NEGLIGIBLE, heavy_tail
 from ...stats.ratio import ratio_interval
 from .measure import Squares
 from .result import Curve
@@ -56,7 +56,9 @@ def curve_of(
         read_predicted = root_band(size**2 * np.mean(read_firsts, 0).T, cluster, level)
     near = error.value[1:] <= ROUNDINGS * floor[1:]
     lost = None if not near[-1] else int(len(near) - np.argmin(near[::-1]) + 1) if not near.all() else 1
-    tails = [heavy_tail(estimate) for estimate in moments(squares, cluster).estimates()[:lost]]
+    # Where the interval is short all the same, nobody minds who carries the mean.
+    means = moments(squares, cluster).estimates()[:lost]
+    tails = [heavy_tail(mean) and mean.standard_error > NEGLIGIBLE * mean.value for mean in means]
     return Curve(
         kind,
         unit,

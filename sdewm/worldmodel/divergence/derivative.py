@@ -35,7 +35,11 @@ def pushed(function: Rows, x: Tensor, tangents: list[Tensor]) -> list[Tensor]:
     try:
         with torch.no_grad():
             line = Linearised(function, x)
-            return [line.push(v).detach() for v in tangents]
+            products = [line.push(v).detach() for v in tangents]
+            if not any(bool(p.any()) for p in products) and bool(line.pull(torch.ones_like(line.y)).any()):
+                # Backpropagation that is cut at its second turn gives zeros, and no error.
+                raise RuntimeError("its backward pass is not differentiable itself")
+            return products
     except (RuntimeError, NotImplementedError) as reverse:
         try:
             with torch.no_grad():
