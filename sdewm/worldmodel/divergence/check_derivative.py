@@ -68,9 +68,9 @@ def check_derivative(step: Any, driven: DrivenMap, states: Tensor, matrices: Mat
 
 def in_double(step: Any, driven: DrivenMap, points: list[Tensor]) -> tuple[DrivenMap, list[Tensor]]:
     """The map and the states in float64, if the step computes in it, or is a module of which a copy does."""
-    raised = [x.double() for x in points]
     for candidate in (lambda: step, lambda: deepcopy(step).double() if isinstance(step, nn.Module) else step):
         try:
+            raised = [x.double() for x in points]
             other = driven.double(candidate())
             with torch.no_grad():
                 y = other(0, raised[0])
@@ -83,7 +83,7 @@ def in_double(step: Any, driven: DrivenMap, points: list[Tensor]) -> tuple[Drive
 
 def _scale(states: Tensor) -> Tensor:
     """The spread of each column, or its size where it has none: how far a probe goes."""
-    x = states.flatten(0, -2).double().cpu()
+    x = states.flatten(0, -2).cpu().double()
     spread, size = x.std(0), x.abs().amax(0)
     return torch.where(spread > 1e-6 * size, spread, torch.where(size > 0.0, size, torch.ones_like(size)))
 

@@ -70,7 +70,8 @@ def divergence(
 
     Args:
         step: step(x), step(x, a), or step(x, a, noise) with noise_dim > 0, on tensors (paths, dim), (paths, action),
-            (paths, noise_dim) to (paths, dim); or a `StepMap`, whose scale may be zero on any coordinates.
+            (paths, noise_dim) to (paths, dim), where a is None without actions; or a `StepMap`, whose scale may be zero
+            on any coordinates.
         states: where rollouts start, (paths, dim), float32 or float64; everything is computed in this dtype, on this
             device. Take states that the model visits, such as filtered ones.
         actions: (steps, paths, action), or (steps, action) for all paths alike.
@@ -103,8 +104,8 @@ def divergence(
         state carries much of a mean. The bounds hold on the states that were looked at; a supremum over them is
         sampled, not certified.
 
-    Source: first order and bounds, THEORY of error propagation through step maps: the discrete Alekseev–Gröbner
-        identity; Benettin et al., Meccanica 15 (1980), for the Lyapunov spectrum.
+    Source: the bounds are the discrete form of the Alekseev–Gröbner identity, Alekseev, Vestnik Moskov. Univ. (1961);
+        the Lyapunov spectrum is that of Benettin et al., Meccanica 15 (1980).
 
     Example:
         >>> turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]])

@@ -77,9 +77,9 @@ def product_norms(matrices: Tensor) -> Tensor:
     """ln ‖J_{N−1} ⋯ J_0‖₂ for N = 1, …, steps, (steps, paths); −∞ once the product is zero.
 
     Example:
-        >>> product_norms((2.0 * torch.eye(2).double()).expand(2, 1, 2, 2)).exp()
-        tensor([[2.0000],
-                [4.0000]], dtype=torch.float64)
+        >>> product_norms((2.0 * torch.eye(2).double()).expand(2, 1, 2, 2))
+        tensor([[0.6931],
+                [1.3863]], dtype=torch.float64)
     """
     p = torch.eye(matrices.shape[-1], dtype=matrices.dtype).expand(matrices.shape[1:])
     total, rows = torch.zeros(matrices.shape[1], dtype=matrices.dtype), []
