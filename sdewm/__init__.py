@@ -40,5 +40,7 @@ from .theory import rollout_penalty as rollout_penalty
 from .theory import weak_identity as weak_identity
 from .verdict import Outcome as Outcome
 from .verdict import Verdict as Verdict
+from .worldmodel import Divergence as Divergence
+from .worldmodel import divergence as divergence
 
 __version__ = _version("sdewm")

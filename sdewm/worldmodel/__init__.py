@@ -5,6 +5,8 @@ from .checkpoint import load as load
 from .checkpoint import save as save
 from .control import TASKS as TASKS
 from .control import collect as collect
+from .divergence import Divergence as Divergence
+from .divergence import divergence as divergence
 from .episodes import Episodes as Episodes
 from .evidence import Evidence as Evidence
 from .growth import Growth as Growth

@@ -1,0 +1,159 @@
+"""Step maps, recurrent cells and networks of other people, with singular noise and without vmap."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sdewm import StepMap, TimeGrid, divergence, euler_map
+from sdewm.drifts import TanhNetwork
+from sdewm.theory.bounds.rollout import draw_normals, move
+from sdewm.worldmodel.divergence.injection import injections
+from sdewm.worldmodel.divergence.units import raw_unit
+
+F64 = torch.float64
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+
+
+def fixed(module: nn.Module) -> nn.Module:
+    """The same weights everywhere, without a global random state."""
+    for k, weight in enumerate(module.parameters()):
+        weight.data = normal(*weight.shape, seed=k).to(weight) / weight.shape[-1] ** 0.5
+    return module
+
+
+HIDDEN, LATENT, ACTION = 6, 3, 2
+CELL, HEAD = fixed(nn.GRUCell(LATENT + ACTION, HIDDEN).double()), fixed(nn.Linear(HIDDEN, LATENT).double())
+
+
+def mean(n: int, x: Tensor, a: Tensor) -> Tensor:
+    h = CELL(torch.cat((x[:, HIDDEN:], a), 1), x[:, :HIDDEN])
+    return torch.cat((h, HEAD(h)), 1)
+
+
+def scale(n: int, x: Tensor, a: Tensor) -> Tensor:
+    """Zero on h."""
+    return torch.cat((torch.zeros_like(x[:, :HIDDEN]), 0.3 + 0.1 * torch.tanh(x[:, HIDDEN:])), 1)
+
+
+RSSM = StepMap(mean, scale, HIDDEN + LATENT, HIDDEN + LATENT, ACTION)
+STATES, ACTIONS = 0.5 * normal(16, HIDDEN + LATENT), normal(8, 16, ACTION, seed=1)
+Z = slice(HIDDEN, HIDDEN + LATENT)
+
+
+def test_a_step_map_with_singular_noise() -> None:
+    d = divergence(RSSM, STATES, ACTIONS, of=Z, sizes=0.05)
+    assert d.columns == LATENT
+    for kind in ("initial", "zero drift", "drift"):
+        assert d.curve(kind).within == 8
+    exponents = d.jacobians.lyapunov
+    for part in (exponents.value, exponents.low, exponents.high):
+        assert not np.isnan(part).any()
+    # z' is a function of h' and of z through the scale: with noise held fixed nothing is forgotten.
+    assert np.isfinite(exponents.value).all()
+
+
+def test_what_is_resampled_is_forgotten() -> None:
+    """With a scale that does not read z, z' is a function of h' alone: as many directions are lost as z has."""
+    d = divergence(
+        lambda x, a, xi: mean(0, x, a) + 0.3 * torch.cat((0.0 * x[:, :HIDDEN], xi), 1),
+        STATES,
+        ACTIONS,
+        of=Z,
+        noise_dim=LATENT,
+        sizes=0.05,
+    )
+    assert np.isneginf(d.jacobians.lyapunov.value).tolist() == [False] * HIDDEN + [True] * LATENT
+    assert f"{LATENT} are −∞" in str(d)
+    assert f"{LATENT} of {HIDDEN + LATENT} directions are forgotten" in d.explain()
+
+
+def test_a_step_map_moves_as_simulations_do() -> None:
+    """The same noise as `simulate_coupled` with this seed, step index and all."""
+    system, grid = TanhNetwork(dim=4, gain=0.8, seed=1), TimeGrid(1.0, 5)
+    step, x = euler_map(system, grid), normal(7, 4)
+    normals = draw_normals(step, TimeGrid(5, 5), 7, seed=3)
+    (v,) = (each.every for each in injections("drift", raw_unit(4), 7, 5, 1, 3))
+    base, moved = x, x
+    for n in range(5):
+        base, moved = move(step, n, base, normals[n]), move(step, n, moved, normals[n]) + 1e-3 * v
+    d = divergence(step, x, horizon=5, units="raw", sizes=1e-3, errors="drift", directions=1, seed=3)
+    assert d.curve("drift").error.value[-1] == pytest.approx(float((moved - base).square().mean().sqrt()), rel=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_a_gru_cell(dtype: torch.dtype) -> None:
+    cell = fixed(nn.GRUCell(ACTION, HIDDEN)).to(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        d = divergence(lambda h, a: cell(a, h), STATES[:, :HIDDEN].to(dtype), ACTIONS, sizes=0.01)
+    assert d.jacobians.looped is None
+    assert all(c.within == 8 for c in d.curves)
+    assert cell.weight_hh.grad is None
+
+
+def test_an_lstm_that_vmap_does_not_pass() -> None:
+    """nn.LSTM has neither forward differentiation nor vmap on the CPU: products go backwards, matrices in a loop."""
+    lstm = fixed(nn.LSTM(ACTION, HIDDEN, batch_first=True)).float()
+    cell = nn.LSTMCell(ACTION, HIDDEN)
+    cell.load_state_dict({key.removesuffix("_l0"): value for key, value in lstm.state_dict().items()})
+
+    def fused(x: Tensor, a: Tensor) -> Tensor:
+        h, c = (part[None].contiguous() for part in x.split(HIDDEN, 1))
+        _, (h, c) = lstm(a[:, None], (h, c))
+        return torch.cat((h[0], c[0]), 1)
+
+    def plain(x: Tensor, a: Tensor) -> Tensor:
+        return torch.cat(cell(a, x.split(HIDDEN, 1)), 1)
+
+    x = 0.5 * normal(16, 2 * HIDDEN).float()
+    with pytest.warns(UserWarning, match="vmap does not go through step") as caught:
+        one = divergence(fused, x, ACTIONS, sizes=0.01)
+    assert len([each for each in caught if "vmap" in str(each.message)]) == 1
+    assert one.jacobians.looped
+    assert any("vmap" in flag for flag in one.flags)
+    other = divergence(plain, x, ACTIONS, sizes=0.01)
+    assert other.jacobians.looped is None
+    for a, b in zip(one.curves, other.curves, strict=True):
+        np.testing.assert_allclose(a.growth.value, b.growth.value, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(a.predicted.value, b.predicted.value, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(one.jacobians.lyapunov.value[:4], other.jacobians.lyapunov.value[:4], atol=1e-3)
+
+
+def test_a_step_that_looks_at_its_data() -> None:
+    def looks(x: Tensor) -> Tensor:
+        return torch.sin(x) if bool((x < 1e9).all()) else x
+
+    with pytest.warns(UserWarning, match="vmap"):
+        d = divergence(looks, STATES, horizon=4, sizes=0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plain = divergence(torch.sin, STATES, horizon=4, sizes=0.01)
+    np.testing.assert_allclose(d.jacobians.lyapunov.value, plain.jacobians.lyapunov.value, rtol=1e-9)
+    for a, b in zip(d.bounds, plain.bounds, strict=True):
+        np.testing.assert_allclose(a.product, b.product, rtol=1e-9)
+
+
+def test_modules_keep_their_gradients_and_modes() -> None:
+    model = fixed(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Tanh())).eval()
+    divergence(model, normal(8, 3).float(), horizon=3, sizes=0.1)
+    assert not model.training
+
+
+def test_groups_widen_the_intervals() -> None:
+    x = normal(8, 2).repeat_interleave(4, 0)
+    step = lambda y: y + 0.3 * torch.sin(2.0 * y)  # noqa: E731
+    alone = divergence(step, x, horizon=6, errors="initial", units="raw", sizes=0.01)
+    grouped = divergence(
+        step, x, horizon=6, errors="initial", units="raw", sizes=0.01, groups=torch.arange(8).repeat_interleave(4)
+    )
+    assert (alone.clusters, grouped.clusters) == (32, 8)
+    assert "in 8 groups" in str(grouped)
+    a, b = (d.curve("initial").growth for d in (alone, grouped))
+    np.testing.assert_allclose(a.value, b.value)
+    assert not np.allclose(a.high, b.high)

@@ -1,0 +1,102 @@
+"""The table, the sentences, the plain values and the picture."""
+
+import json
+import pickle
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import sdewm
+from sdewm import Divergence, InvalidArgument, divergence
+
+F64 = torch.float64
+
+
+@pytest.fixture(scope="module")
+def found() -> Divergence:
+    w = torch.randn(5, 5, generator=torch.Generator().manual_seed(0), dtype=F64) * 0.7
+    x = torch.randn(20, 5, generator=torch.Generator().manual_seed(1), dtype=F64)
+    return divergence(lambda x: torch.tanh(x @ w) * torch.tensor([1.0, 1.0, 1.0, 1.0, 0.0], dtype=F64), x, horizon=10)
+
+
+def test_the_table_has_all_curves(found) -> None:
+    text = str(found)
+    assert "errors in 5 of 5 columns over 10 steps, 20 states, float64, 95% intervals" in text
+    lines = text.splitlines()
+    assert sum(line.startswith(("initial", "zero drift", "drift")) for line in lines) == len(found.curves) == 12
+    assert "Lyapunov exponents a step" in text
+    assert "are −∞" in text
+    c = found.curve("drift", "raw", 0.1)
+    assert f"{c.growth.value[-1]:.3g} [{c.growth.low[-1]:.3g}, {c.growth.high[-1]:.3g}]" in text
+
+
+def test_the_sentences_say_what_the_numbers_are(found) -> None:
+    text = found.explain()
+    c = found.curve("drift", "whitened", 0.01)
+    assert f"A drift error grows to {c.growth.value[-1]:.3g} [" in text
+    against = "slower than" if c.growth.high[-1] < 9.9 else "faster than" if c.growth.low[-1] > 10.1 else "like"
+    assert f"{against} N = 10" in text
+    assert "nothing here is certified" in text
+
+
+def test_a_curve_is_found_by_its_name(found) -> None:
+    assert found.curve("drift").unit == "whitened"
+    assert found.curve("drift").size == 0.01
+    assert found.curve("drift", "raw", 0.1).size == 0.1
+    with pytest.raises(InvalidArgument, match="there is no curve of 'bias', None, None; there are"):
+        found.curve("bias")
+    with pytest.raises(InvalidArgument, match="there is no curve of 'drift', 'whitened', 7"):
+        found.curve("drift", size=7)
+
+
+def test_plain_values_are_json(found) -> None:
+    plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert plain["horizon"] == 10
+    assert plain["jacobians"]["lyapunov"]["value"][-1] == "-inf"
+    assert plain["curves"][0]["ratio"]["value"][0] == pytest.approx(1.0)
+    assert float(plain["curves"][-1]["ratio"]["value"][0]) != float(plain["curves"][-1]["ratio"]["value"][0])  # nan
+    np.testing.assert_allclose(plain["curves"][3]["growth"]["value"], found.curves[3].growth.value)
+
+
+def test_it_can_be_kept(found) -> None:
+    assert str(pickle.loads(pickle.dumps(found))) == str(found)
+
+
+@pytest.mark.parametrize("unit", [None, "raw"])
+def test_the_picture(found, unit, tmp_path: Path) -> None:
+    figure = found.plot(tmp_path / "growth.png", unit)
+    assert (tmp_path / "growth.png").stat().st_size > 20_000
+    top, below = figure.subfigs
+    assert [axes.get_title(loc="left").partition(",")[0] for axes in top.axes] == ["initial", "zero drift", "drift"]
+    assert len(below.axes) == 3
+    # What is drawn is what was found.
+    c = found.curve("drift", unit or "whitened", 0.1)
+    drawn = next(line for line in top.axes[2].get_lines() if line.get_label() == "error, size 0.1")
+    np.testing.assert_allclose(drawn.get_ydata(), c.growth.value[1:])
+    with pytest.raises(InvalidArgument, match="unit must be one of 'raw', 'whitened', got 'metres'"):
+        found.plot(unit="metres")
+
+
+def test_names_in_the_picture_do_not_overlap(found) -> None:
+    figure = found.plot()
+    figure.canvas.draw()
+    for axes in figure.subfigs[1].axes[:2]:
+        boxes = sorted((text.get_window_extent() for text in axes.texts), key=lambda box: box.y0)
+        assert all(one.y1 <= other.y0 + 1.0 for one, other in pairwise(boxes))
+
+
+def test_the_picture_of_a_measurement_alone(tmp_path: Path) -> None:
+    x = torch.randn(8, 2, generator=torch.Generator().manual_seed(0), dtype=F64)
+    d = divergence(torch.sin, x, horizon=5, errors=("drift", "initial"), sizes=0.1, jacobians=False)
+    figure = d.plot(tmp_path / "growth.pdf")
+    assert (tmp_path / "growth.pdf").read_bytes().startswith(b"%PDF")
+    assert len(figure.subfigs) == 1
+    assert [c.kind for c in d.curves if c.unit == "raw"] == ["initial", "drift"]
+
+
+def test_it_is_public() -> None:
+    assert sdewm.divergence is divergence
+    assert sdewm.Divergence is Divergence
