@@ -72,10 +72,10 @@ class RSSMArchitecture:
             integer(name, getattr(self, name), least=1)
         integer("classes", self.classes, least=2)
         positive("scale_floor", self.scale_floor)
-        for name in ("dynamics_weight", "representation_weight", "free_nats", "uniform"):
+        for name in ("dynamics_weight", "representation_weight", "free_nats"):
             if real(name, getattr(self, name)) < 0.0:
                 raise InvalidArgument(f"{name} must be at least 0, got {getattr(self, name):g}.")
-        if not 0.0 < self.uniform < 1.0:
+        if not 0.0 < real("uniform", self.uniform) < 1.0:
             raise InvalidArgument(
                 f"uniform must lie strictly between 0 and 1, got {self.uniform:g}: without it relative entropies are "
                 f"not bounded."

@@ -1,10 +1,14 @@
 """The recurrent state-space model: its steps, its noise, its maps and their derivatives, its weights."""
 
+import math
+
 import pytest
 import torch
 
+from sdewm.dynamics import RepresentationError, Variations, perturb, simulate_coupled
 from sdewm.dynamics.categorical import CategoricalMap
 from sdewm.exceptions import InvalidArgument
+from sdewm.grid import TimeGrid
 from sdewm.jacobian import jacobians
 from sdewm.worldmodel.episodes import Episodes
 from sdewm.worldmodel.model import Pushed
@@ -224,6 +228,24 @@ def test_the_whole_map_holds_the_others():
             s = whole.scale(0, x, a).split((latent, 6, latent, pixels), dim=1)
             torch.testing.assert_close(torch.cat((s[1], s[0]), dim=1), posterior.scale(0, state, a))
             torch.testing.assert_close(torch.cat((s[1], s[2]), dim=1), prior.scale(0, state, a[:, :1]))
+
+
+@pytest.mark.parametrize("architecture", [GAUSSIAN, CATEGORICAL], ids=["gaussian", "categorical"])
+def test_variations_of_a_rollout_are_of_their_order(architecture):
+    model = built(architecture)
+    step = model.prior_map()
+    push = torch.cat((torch.zeros(6), torch.ones(model.latent))).double()
+    error = RepresentationError(drift=lambda t, x: push.expand_as(x))
+    rests = []
+    for eps in (1e-2, 1e-3):
+        members = {"base": step, "moved": perturb(step, error, eps), "varied": Variations(step, error, order=2)}
+        grid, actions = TimeGrid(T=6, steps=6), normal(6, 16, 1, seed=1)
+        found = simulate_coupled(members, normal(16, step.dim), grid, 16, 0, actions=actions, save="final")
+        moved, (_, y1, y2) = found["moved"].final - found["base"].final, (part.final for part in found["varied"])
+        first = moved - eps * y1
+        rests.append([float(e.norm()) for e in (moved, first, first - eps**2 * y2)])
+    orders = [math.log10(large / small) for large, small in zip(*rests, strict=True)]
+    assert orders == pytest.approx([1.0, 2.0, 3.0], abs=0.05)
 
 
 def test_weights_are_a_function_of_the_seed_alone():
