@@ -235,6 +235,11 @@ class NeuralSDE(WorldModel):
 
         return StepMap(mean, scale, dim, dim, c.action + self._seen, dtype=next(self.parameters()).dtype)
 
+    def transition_parameters(self) -> list[nn.Parameter]:
+        """Those of the sequence model, the predictor and its scale."""
+        parts = (self.sequence, self.transition, self.scale)
+        return [p for part in parts for p in part.parameters()]
+
     def decode(self, x: Tensor) -> Tensor:
         """Standardised observations (..., *observation) that a state x = (h, z) or (h, z̃) stands for."""
         return self.read_out(x[..., : self.hidden], x[..., self.hidden :])

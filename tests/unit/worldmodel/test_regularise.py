@@ -220,6 +220,11 @@ def test_the_transition_of_a_recurrent_model_is_its_cell_and_its_prior():
     assert limit_spectral_norms(model, 0.1) == 4
     changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert changed == {"cell.weight_ih", "cell.weight_hh", "prior.0.weight", "prior.2.weight"}
+    other = NeuralSDE(Architecture(observation=2, action=1, hidden=6, latent=3, width=5))
+    names = {
+        name.split(".")[0] for name, p in other.named_parameters() if any(p is q for q in other.transition_parameters())
+    }
+    assert names == {"sequence", "transition", "scale"}
     # By default every matrix counts.
     assert set(WorldModel.transition_parameters(model)) == set(model.parameters())
 
