@@ -72,7 +72,9 @@ def draw_capacity(cases: Cases) -> Drawing:
             ax.set_yscale("log")
             ax.set_title(f"Images {title}")
             ax.set_xlabel("number of weights")
+        ends = [float(value) for ax in (left, right) for value in ax.dataLim.intervaly]
         right.sharey(left)
+        left.set_ylim(0.8 * min(ends), 1.25 * max(ends))
         left.set_ylabel("W₁, root mean square over pixels")
         legend_below(figure, left, 3)
     seeds = len({r.key["settings"]["replicate"] for r in records})

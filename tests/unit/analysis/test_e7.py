@@ -175,6 +175,13 @@ def test_the_figure_shows_what_is_recorded() -> None:
             0.01 * (weights_of(dim, WIDTHS[0]) / 1000.0) ** slope[dim]
         )
     assert "10 seeds" in drawing.caption
+    # Every line lies inside its panel, and both panels have one scale.
+    left, right = drawing.figure.axes
+    assert left.get_ylim() == right.get_ylim()
+    low, high = left.get_ylim()
+    lines = [line for ax in (left, right) for line in ax.get_lines() if len(line.get_ydata())]
+    assert len(lines) == 4 * len(DIMS)
+    assert all(low < min(line.get_ydata()) and max(line.get_ydata()) < high for line in lines)
 
 
 def test_a_training_that_failed_is_left_out_of_the_figure() -> None:
