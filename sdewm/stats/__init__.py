@@ -30,3 +30,5 @@ from .shared_level import increasing as increasing
 from .shared_level import share as share
 from .tail_index import TailIndex as TailIndex
 from .tail_index import tail_index as tail_index
+from .transport import paired_distances as paired_distances
+from .transport import wasserstein as wasserstein

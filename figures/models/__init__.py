@@ -1,0 +1,1 @@
+"""Figures of the claims about models that are trained on purpose."""
