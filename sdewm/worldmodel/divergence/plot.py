@@ -115,6 +115,8 @@ def _every(ok: NDArray[np.bool_]) -> list[int]:
 
 
 def _ratios(axes: Any, curves: list[Curve], kinds: list[str], tolerance: float) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     from ...claims.style import COLOURS, GREY, MARKERS
 
     largest = max(c.size for c in curves)
@@ -138,6 +140,7 @@ def _ratios(axes: Any, curves: list[Curve], kinds: list[str], tolerance: float) 
     reach = min(1.15 * reach, 3.0)
     axes.set_ylim(max(1.0 - reach, 0.0), 1.0 + reach)
     axes.set_xlim(0, len(curves[0].law) - 1)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     _label_ends(axes, ends)
     axes.set_xlabel("steps N")
     axes.set_ylabel("measured / first order")
@@ -145,27 +148,30 @@ def _ratios(axes: Any, curves: list[Curve], kinds: list[str], tolerance: float) 
 
 
 def _norms(axes: Any, j: Jacobians, unit: str) -> None:
-    from matplotlib.ticker import LogFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator
 
     from ...claims.style import COLOURS
 
     norms, product = j.norms[unit], j.product[unit]
     steps = np.arange(1, len(product.median) + 1)
     ends = []
+    alone = "o" if len(steps) == 1 else None  # one point makes no line
     for k, (name, style) in enumerate((("Frobenius", "-"), ("spectral", "--"), ("log-norm", "-."))):
         s = norms[name]
         axes.fill_between(steps, s.low, s.high, color=COLOURS[k], alpha=_SHADE, lw=0)
-        axes.plot(steps, s.median, style, color=COLOURS[k])
+        axes.plot(steps, s.median, style, color=COLOURS[k], marker=alone)
         ends.append((float(s.median[-1]), name, COLOURS[k]))
     with np.errstate(divide="ignore"):
         rate = product.median ** (1.0 / steps)
-    axes.plot(steps, rate, ":", color="black")
+    axes.plot(steps, rate, ":", color="black", marker=alone)
     ends.append((float(rate[-1]), "‖product‖$^{1/N}$", "black"))
     if min(end for end, _, _ in ends) > 0.0 and bool((norms["log-norm"].low > 0.0).all()):
         axes.set_yscale("log")
-        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
     axes.set_xlim(1, max(len(steps), 2))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     _label_ends(axes, ends)
     axes.set_xlabel("step")
     axes.set_title(f"norms of the Jacobian, {unit}")

@@ -1,5 +1,6 @@
 """Step maps, recurrent cells and networks of other people, with singular noise and without vmap."""
 
+import importlib
 import warnings
 
 import numpy as np
@@ -95,6 +96,7 @@ def test_a_gru_cell(dtype: torch.dtype) -> None:
     assert d.jacobians.looped is None
     assert all(c.within == 8 for c in d.curves)
     assert cell.weight_hh.grad is None
+    assert all(b.tightest >= 1.0 - (1e-9 if dtype == F64 else 1e-3) for b in d.bounds)
 
 
 def test_an_lstm_that_vmap_does_not_pass() -> None:
@@ -123,6 +125,41 @@ def test_an_lstm_that_vmap_does_not_pass() -> None:
         np.testing.assert_allclose(a.growth.value, b.growth.value, rtol=1e-3, atol=1e-5)
         np.testing.assert_allclose(a.predicted.value, b.predicted.value, rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(one.jacobians.lyapunov.value[:4], other.jacobians.lyapunov.value[:4], atol=1e-3)
+
+
+def test_a_latent_neural_sde(model) -> None:
+    """A model of this package, by its Euler step, whose time unit is one environment step."""
+    step = euler_map(model.rollout(), TimeGrid(8, 8))
+    x, a = normal(12, step.dim).float(), normal(8, 12, 1, seed=1)
+    d = divergence(step, x, a, of=slice(6, 9), sizes=0.01)
+    assert all(c.within == 8 for c in d.curves)
+    assert np.isfinite(d.jacobians.lyapunov.value).all()
+
+
+@pytest.mark.parametrize(("step", "states"), [(lambda x: x, STATES), (torch.sin, STATES[:2, :1])], ids=["same", "two"])
+@pytest.mark.parametrize("horizon", [1, 2])
+def test_the_smallest_cases(step, states, horizon, tmp_path) -> None:
+    d = divergence(step, states, horizon=horizon, sizes=0.1)
+    # Two states leave intervals too wide to say how far first order goes, not wrong ones.
+    assert all(c.off is None for c in d.curves)
+    assert str(d)
+    assert d.explain()
+    d.plot(tmp_path / "small.png")
+
+
+def test_a_map_to_one_point() -> None:
+    d = divergence(torch.zeros_like, STATES, horizon=3, units="raw", sizes=0.1)
+    assert np.isneginf(d.jacobians.lyapunov.value).all()
+    assert d.curve("initial").lost == 1
+    np.testing.assert_allclose(d.curve("drift").growth.value, [0.0, 1.0, 1.0, 1.0])
+
+
+def test_large_jacobians_are_taken_of_fewer_states(monkeypatch) -> None:
+    # By its name: the attribute of the package is the function.
+    monkeypatch.setattr(importlib.import_module("sdewm.worldmodel.divergence.divergence"), "_ENTRIES", 4 * 9**2 * 5)
+    d = divergence(torch.sin, STATES, horizon=4, sizes=0.1, bound_states=0)
+    assert d.jacobians.states == 5
+    assert any("Jacobians of 5 states in place of 16" in flag for flag in d.flags)
 
 
 def test_a_step_that_looks_at_its_data() -> None:
