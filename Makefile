@@ -1,6 +1,7 @@
 # Two commands do everything: `make reproduce` and `make test`. Each makes .venv if it is missing.
 # `make bench` times the engine beside other packages, which it installs in an environment of their own, .venv-bench.
 #
+#   MINUTES      a limit for `make reproduce-models`
 #   PYTHON       the interpreter that makes .venv
 #   TORCH_INDEX  a package index to take PyTorch from, for instance its CPU-only one
 
@@ -14,12 +15,19 @@ PEERS := jax diffrax numba
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: reproduce test quick bench lint types clean
+.PHONY: reproduce reproduce-models test quick bench lint types clean
 
 reproduce: $(READY)
 	@# A verdict that is not as expected (code 1) is a result: it is drawn and reported, and make still fails.
 	@$(BIN)/python -m analysis; code=$$?; \
 	if [ $$code -le 1 ]; then $(BIN)/python -m figures || code=$$?; fi; \
+	exit $$code
+
+# About an hour on two cores. It can be stopped anywhere and goes on from there; MINUTES=45 stops it by itself, and then
+# make says that it is not finished (code 3).
+reproduce-models: $(READY)
+	@$(BIN)/python -m analysis.models $(if $(MINUTES),--minutes $(MINUTES)); code=$$?; \
+	if [ $$code -le 1 ]; then $(BIN)/python -m figures --results results/models --out report/models || code=$$?; fi; \
 	exit $$code
 
 test: lint types

@@ -4,6 +4,7 @@ from .bounds import FIGURES as BOUNDS
 from .expansion import FIGURES as EXPANSION
 from .kit import Draw
 from .learned import draw_baselines, draw_compounding, draw_first_order
+from .models import FIGURES as MODELS
 from .sign import FIGURES as SIGN
 
 FIGURES: dict[str, Draw] = {
@@ -13,4 +14,5 @@ FIGURES: dict[str, Draw] = {
     "L1": draw_first_order,
     "L2": draw_compounding,
     "L3": draw_baselines,
+    **MODELS,
 }

@@ -3,14 +3,15 @@
 import argparse
 import json
 import sys
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from sdewm.claims.report import write_report
 from sdewm.claims.style import style
 from sdewm.exceptions import SdewmError
-from sdewm.run import Store
+from sdewm.run import Record, Store
 from sdewm.run.store import write_whole
 
 from . import FIGURES
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     last = ""
     try:
-        store = Store(given.results / "records")
+        store = _Stores((Store(given.results / "records"), Store(RECORDS / "models")))
         drawn: dict[str, tuple[Path, str]] = {}
         made: dict[str, dict[str, Any]] = {}
         for claim in given.claims or known:
@@ -82,7 +83,19 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _tightness(verdicts: dict[str, Any], store: Store, out: Path) -> list[tuple[str, str, tuple[Path, str] | None]]:
+@final
+@dataclass(frozen=True)
+class _Stores:
+    """The records of a run, and those that come with the project."""
+
+    places: tuple[Store, ...]
+
+    def read(self, name: str) -> Record | None:
+        """The record of this name in the first place that has it."""
+        return next((record for place in self.places if (record := place.read(name)) is not None), None)
+
+
+def _tightness(verdicts: dict[str, Any], store: _Stores, out: Path) -> list[tuple[str, str, tuple[Path, str] | None]]:
     """How tight the bounds are, from the records of B3 where it was run."""
     cases = _cases("B3", verdicts["verdicts"], store)
     if not cases or not all(records for _, records in cases.values()):
@@ -104,7 +117,7 @@ def _costs(results: Path, out: Path) -> list[tuple[str, str, tuple[Path, str] | 
     return sections
 
 
-def _cases(claim: str, lines: list[dict[str, Any]], store: Store) -> Cases:
+def _cases(claim: str, lines: list[dict[str, Any]], store: _Stores) -> Cases:
     cases = {}
     for line in lines:
         if line["claim"] == claim:

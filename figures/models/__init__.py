@@ -1,1 +1,16 @@
-"""Figures of the claims about models that are trained on purpose."""
+"""Figures of the claims about models that are trained on many seeds."""
+
+from ..kit import Draw
+from .baselines import draw_baselines
+from .e1 import draw_regularises
+from .e2 import draw_compounding
+from .e6 import draw_long_horizon
+from .e7 import draw_capacity
+
+FIGURES: dict[str, Draw] = {
+    "L4": draw_baselines,
+    "E1a": draw_regularises,
+    "E2": draw_compounding,
+    "E6": draw_long_horizon,
+    "E7": draw_capacity,
+}

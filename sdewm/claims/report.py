@@ -42,7 +42,7 @@ def write_report(
 
     Args:
         place: directory of the report.
-        verdicts: the content of verdicts.json.
+        verdicts: the content of verdicts.json; a line may name a "command" of its own.
         figures: for each claim the PNG to embed and its caption.
         made: for each claim how its records were made.
         command: the command that recreates a claim, with `{claim}` where its name goes.
@@ -64,7 +64,8 @@ def write_report(
     ]
     for claim in claims:
         own = [line for line in lines if line["claim"] == claim]
-        body.append(_section(claim, own, figures.get(claim), made.get(claim, {}), command.format(claim=claim)))
+        again = own[0].get("command") or command.format(claim=claim)
+        body.append(_section(claim, own, figures.get(claim), made.get(claim, {}), again))
     for title, text, figure in appendix:
         body.append(f"<h2>{_text(title)}</h2>" + (f"<pre class='wide'>{_text(text)}</pre>" if text else ""))
         body.append("" if figure is None else _figure(title, *figure))

@@ -1,0 +1,118 @@
+"""The quick form: shipped models measured again, and one small model trained again, against the records."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from sdewm.claims import Cell, Claim, Result, Row
+from sdewm.claims.runner import Task
+from sdewm.run import Record, Store
+from sdewm.stats.decide import decide
+from sdewm.verdict import Outcome, Verdict
+from sdewm.worldmodel import load
+
+from .measure import compute, data, measured
+from .setting import SEEDS, SMALL_STEPS, TASKS, cell, small
+
+RECORDS = Path(__file__).parents[1] / "records" / "models"
+SHIPPED = {f"{task}, seed {seed}": (task, seed) for task in TASKS for seed in (0, 1)}
+AGAIN = "one small model trained again"
+STEPS = 25
+# A shipped model gives its record's numbers to this relative error: rounding differs between machines.
+ROUNDING = 1e-3
+LEVEL = 0.99
+
+
+def file_of(task: str, seed: int) -> Path:
+    """Where a shipped model lies."""
+    return RECORDS / f"{task}-seed{seed}.safetensors"
+
+
+def on_record(cell: Cell) -> Record | None:
+    """The record of a trained model."""
+    return Store(RECORDS).find(Task(Reproduces(), cell, "standard").key)
+
+
+@final
+@dataclass(frozen=True)
+class Reproduces(Claim):
+    """Shipped models against their own records, and a fresh one against those of its fellows.
+
+    The control holds a shipped model against the record of another seed, and the fresh one is hardly trained.
+    """
+
+    swapped: bool = False
+
+    id = "L5"
+    statement = (
+        f"A shipped model, measured again, has the open-loop error {STEPS} steps ahead that is on record for it; a "
+        "small model, trained again, has one that lies among those of other seeds on record."
+    )
+    cases = (*SHIPPED, AGAIN)
+    source = "a check of the records"
+    note = "The records of claims about trained models are made by `make reproduce-models`, in about an hour."
+
+    def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
+        if case == AGAIN:
+            return [small(0, SMALL_STEPS // (10 if self.swapped else 1))]
+        task, number = SHIPPED[case]
+        digest = hashlib.sha256(file_of(task, number).read_bytes()).hexdigest()[:16]
+        plain = cell(task, "RSSM", "plain", number).settings
+        return [Cell("shipped model", {**plain, "seed": number, "weights": digest, "measured": []}, 0, cost=4.0)]
+
+    def compute(self, cell: Cell) -> Result:
+        s = cell.settings
+        if cell.work != "shipped model":
+            return compute(cell)
+        model = load(file_of(s["task"], s["seed"]))
+        values, arrays = measured(model, data(s["task"], **s["data"]), data(s["task"], **s["held out"]), s)
+        return Result({**values, "diverged": None}, arrays)
+
+    def judge(self, case: str, records: Sequence[Record]) -> Verdict:
+        (record,) = records
+        found = math.log(float(record.arrays["horizon/RSSM"][STEPS - 1])) / 2.0
+        if case == AGAIN:
+            # Seed 0 is no fellow: it is the one that is trained again.
+            fellows = [on_record(small(seed)) for seed in range(1, SEEDS)]
+            return _among(found, [_log_error(r) for r in fellows if r is not None])
+        task, number = SHIPPED[case]
+        kept = on_record(cell(task, "RSSM", "plain", 1 - number if self.swapped else number))
+        return _equal(found, math.nan if kept is None else _log_error(kept))
+
+    def control(self) -> "Reproduces":
+        """Another seed's record, and a model that is hardly trained."""
+        return replace(self, swapped=not self.swapped)
+
+
+def _log_error(record: Record) -> float:
+    return math.log(float(record.arrays["horizon/RSSM"][STEPS - 1])) / 2.0
+
+
+def _equal(found: float, kept: float) -> Verdict:
+    gap = abs(found - kept)
+    reason = f"the error now and on record differ by {gap:.2g}, allowed {ROUNDING:g}, in the logarithm"
+    interval = (gap, gap)
+    doubt = None if math.isfinite(gap) else "its record is missing"
+    allowed = (0.0, ROUNDING)
+    return decide(reason, ROUNDING - gap, gap - ROUNDING, interval=interval, allowed=allowed, level=LEVEL, doubt=doubt)
+
+
+def _among(found: float, fellows: Sequence[float]) -> Verdict:
+    """Whether a number lies in the prediction interval that its fellows give for one more of their kind."""
+    from scipy.special import stdtrit
+
+    x = np.array(fellows)
+    n = len(x)
+    half = float(stdtrit(n - 1, 0.5 + LEVEL / 2.0)) * x.std(ddof=1) * math.sqrt(1.0 + 1.0 / n)
+    low, high = float(x.mean() - half), float(x.mean() + half)
+    reason = f"log error {found:.3g}, of {n} other seeds on record one more is expected in [{low:.3g}, {high:.3g}]"
+    inside, outside = min(found - low, high - found), max(low - found, found - high)
+    return decide(reason, inside, outside, interval=(found, found), allowed=(low, high), level=LEVEL)
+
+
+ROWS = (Row(Reproduces(), dict.fromkeys(Reproduces.cases, Outcome.HOLDS), repetitions=0),)

@@ -1,0 +1,183 @@
+"""Claims about trained models: judged on made-up records, where the answer is known; no judge sees what is expected."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.models import MODELS
+from analysis.models.baselines import BeatsBaselines
+from analysis.models.e1 import NOISY, Regularises
+from analysis.models.e2 import ABOVE, AT_MOST, MORE, Compounds
+from analysis.models.e6 import PENALTY, LongHorizon
+from analysis.models.quick import AGAIN, Reproduces
+from analysis.models.reading import of_arm
+from analysis.models.setting import ARMS, PILOT, SEEDS, TASKS, cell, seeds, small
+from sdewm import Outcome
+from sdewm.claims import Claim
+from sdewm.claims.runner import Task
+from sdewm.run import Record, Store
+
+HOLDS, VIOLATED, INCONCLUSIVE = Outcome.HOLDS, Outcome.VIOLATED, Outcome.INCONCLUSIVE
+Content = Callable[[str, int], tuple[dict[str, Any], dict[str, Any]]]
+
+
+def made(claim: Claim, case: str, content: Content) -> list[Record]:
+    """Records of the cells that are judged, with made-up content by arm and seed."""
+    records = []
+    for each in claim.cells(case, 1.0, 0, False):
+        values, arrays = content(each.settings["arm"], each.seed)
+        arrays = {name: np.asarray(value, dtype=float) for name, value in arrays.items()}
+        records.append(Record(Task(claim, each, "standard").key, {"diverged": None, **values}, arrays))
+    return records
+
+
+def spread(seed: int, width: float) -> float:
+    """Something that differs between seeds, with mean zero over ten of them."""
+    return width * (seed - 4.5) / 4.5
+
+
+def outcomes(claim: Claim, case: str, content: Content) -> tuple[Outcome, Outcome]:
+    records = made(claim, case, content)
+    return claim.judge(case, records).outcome, claim.control().judge(case, records).outcome
+
+
+@pytest.mark.parametrize(
+    ("ratio", "width", "expected"),
+    [
+        (0.7, 0.02, (HOLDS, VIOLATED)),
+        (0.95, 0.02, (VIOLATED, VIOLATED)),
+        (1.4, 0.02, (VIOLATED, HOLDS)),
+        (0.8, 0.9, (INCONCLUSIVE, INCONCLUSIVE)),
+    ],
+)
+def test_a_jacobian_norm_that_falls_by_a_tenth(ratio: float, width: float, expected: tuple[Outcome, Outcome]) -> None:
+    """Seeds differ by far more than the effect: what decides is the pair."""
+
+    def content(arm: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        norm = (
+            10.0 * np.exp(spread(seed, 1.0)) * (ratio * np.exp(spread((seed * 7) % 10, width)) if arm == NOISY else 1)
+        )
+        return {"jacobian": {"frobenius, whitened": norm}}, {}
+
+    assert outcomes(Regularises(), TASKS[0], content) == expected
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(0.8, (HOLDS, VIOLATED)), (1.0, (VIOLATED, VIOLATED))])
+def test_an_error_that_falls_by_a_twentieth(ratio: float, expected: tuple[Outcome, Outcome]) -> None:
+    def content(arm: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        error = np.full(100, 0.3 * np.exp(spread(seed, 0.5)))
+        # The horizon that is asked for is read, and no other.
+        factor = ratio * np.exp(spread((seed * 3) % 10, 0.02)) if arm == PENALTY else 1.0
+        error[49] *= factor
+        return {}, {"horizon/RSSM": error**2}
+
+    assert outcomes(LongHorizon(), "50 steps ahead", content) == expected
+    assert outcomes(LongHorizon(), "25 steps ahead", content)[0] is VIOLATED
+
+
+@pytest.mark.parametrize(
+    ("zero_power", "drift_power", "expected"),
+    [
+        (0.3, 1.2, {AT_MOST: HOLDS, MORE: HOLDS, ABOVE: HOLDS}),
+        (0.7, 0.8, {AT_MOST: VIOLATED, MORE: VIOLATED, ABOVE: HOLDS}),
+        # Mere scaling, with the laws of plain addition up to a spread, decides nothing but (c).
+        (0.5, 1.0, {AT_MOST: INCONCLUSIVE, MORE: INCONCLUSIVE, ABOVE: HOLDS}),
+    ],
+)
+def test_growth_against_the_laws_of_addition(
+    zero_power: float, drift_power: float, expected: dict[str, Outcome]
+) -> None:
+    steps = np.arange(1, 51)
+
+    def content(arm: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        wobble = 1.0 + 0.02 * spread(seed, 1.0) * np.log(steps)
+        return {}, {
+            "growth/zero drift/z/0.1": 0.1 * steps**zero_power * wobble,
+            "growth/drift/z/0.1": 0.1 * steps**drift_power * wobble,
+        }
+
+    for case, outcome in expected.items():
+        first, control = outcomes(Compounds(), case, content)
+        assert first is outcome
+        if outcome is HOLDS:
+            assert control is VIOLATED
+
+
+def test_a_model_has_to_beat_the_best_baseline_and_not_just_one() -> None:
+    def with_error(error: float) -> Content:
+        def content(arm: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+            squares = {"mean": 1.0, "persistence": 1.8, "ridge": 0.49}
+            arrays = {f"horizon/{name}": np.full(100, value) for name, value in squares.items()}
+            return {}, {**arrays, "horizon/RSSM": np.full(100, error**2 * np.exp(spread(seed, 0.1)))}
+
+        return content
+
+    case = f"RSSM, {TASKS[0]}"
+    assert outcomes(BeatsBaselines(), case, with_error(0.4)) == (HOLDS, VIOLATED)
+    assert outcomes(BeatsBaselines(), case, with_error(0.85)) == (VIOLATED, VIOLATED)
+    assert outcomes(BeatsBaselines(), case, with_error(0.7))[0] is INCONCLUSIVE
+
+
+@pytest.mark.parametrize("claim", [Regularises(), LongHorizon(), Compounds(), BeatsBaselines()], ids=lambda c: c.id)
+def test_a_run_that_diverged_is_named_and_decides_nothing(claim: Claim) -> None:
+    def content(arm: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        return ({"diverged": "the loss is not finite"} if seed == 3 else {"jacobian": {}}), {}
+
+    verdict = claim.judge(claim.cases[0], made(claim, claim.cases[0], content))
+    assert verdict.outcome is INCONCLUSIVE
+    assert "plain, seed 3" in verdict.reason
+    missing = claim.judge(claim.cases[0], [])
+    assert missing.outcome is INCONCLUSIVE
+
+
+def test_a_shipped_model_is_held_against_its_own_record(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.models.quick.RECORDS", tmp_path)
+    claim, store = Reproduces(), Store(tmp_path)
+
+    def record(each: Any, error: float) -> Record:
+        key = Task(claim, each, "standard").key
+        return Record(key, {"diverged": None}, {"horizon/RSSM": np.full(100, error**2)})
+
+    for seed in range(SEEDS):
+        store.write(record(cell(TASKS[0], "RSSM", "plain", seed), 0.3 + 0.01 * seed))
+        store.write(record(small(seed), 0.5 + 0.01 * seed))
+    case = f"{TASKS[0]}, seed 0"
+
+    def judged(error: float, which: str) -> tuple[Outcome, Outcome]:
+        found = [record(small(0), error)]
+        return claim.judge(which, found).outcome, claim.control().judge(which, found).outcome
+
+    assert judged(0.3 * (1 + 1e-5), case) == (HOLDS, VIOLATED)
+    assert judged(0.3 * 1.01, case)[0] is VIOLATED
+    assert judged(0.55, AGAIN)[0] is HOLDS
+    assert judged(0.9, AGAIN)[0] is VIOLATED
+    assert judged(0.3, f"{TASKS[1]}, seed 0")[0] is INCONCLUSIVE
+
+
+def test_arms_of_one_seed_differ_in_nothing_else_and_pilots_are_apart() -> None:
+    plain = cell(TASKS[0], "RSSM", "plain", 3)
+    for arm in ARMS:
+        other = cell(TASKS[0], "RSSM", arm, 3)
+        assert other.seed == plain.seed
+        differing = {name for name in plain.settings if plain.settings[name] != other.settings[name]}
+        assert differing <= {"arm", "changes", "measured"}
+    assert max(seeds(1.0)) < PILOT
+    assert len(seeds(1.0)) >= 10
+
+
+def test_small_models_are_not_taken_for_whole_ones() -> None:
+    claim = BeatsBaselines()
+    case = claim.cases[0]
+    keys = [Task(claim, each, "standard").key for each in claim.cells(case, 1.0, 0, True)]
+    records: Sequence[Record] = [Record(key, {"diverged": None}, {}) for key in keys]
+    assert len(records) == 2 * SEEDS
+    assert len(of_arm(records, TASKS[0], "RSSM", "plain")) == SEEDS
+
+
+def test_what_is_open_is_said_to_be_open() -> None:
+    expected = {row.claim.id: set(row.expected.values()) for row in MODELS}
+    assert expected["L4"] == {HOLDS}
+    for claim in ("E1a", "E2", "E6"):
+        assert expected[claim] == {None}
