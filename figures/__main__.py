@@ -18,6 +18,7 @@ from . import FIGURES
 from .bounds.tightness import draw_tightness, tightness_table
 from .cost import draw_cost_curves, draw_tolerance
 from .kit import Cases, Drawing
+from .models.table import as_csv, as_text, learned_tables
 
 RECORDS = Path(__file__).parents[1] / "analysis" / "records"
 NOTATION = (
@@ -70,7 +71,11 @@ def main(arguments: list[str] | None = None) -> int:
                 command="python -m analysis --claims {claim} "
                 f"--budget {verdicts['budget']} --seed {verdicts['seed']}",
                 notation=NOTATION,
-                appendix=[*_tightness(verdicts, store, given.out), *_costs(given.results, given.out)],
+                appendix=[
+                    *_tightness(verdicts, store, given.out),
+                    *_learned(verdicts, store, given.out),
+                    *_costs(given.results, given.out),
+                ],
             )
             last = f"report: {page.resolve()}"
     except SdewmError as error:
@@ -101,6 +106,17 @@ def _tightness(verdicts: dict[str, Any], store: _Stores, out: Path) -> list[tupl
     if not cases or not all(records for _, records in cases.values()):
         return []
     return [("How tight the bounds are", tightness_table(cases), _save("tightness", draw_tightness(cases), out))]
+
+
+def _learned(verdicts: dict[str, Any], store: _Stores, out: Path) -> list[tuple[str, str, tuple[Path, str] | None]]:
+    """Tables of the models that were trained on many seeds, also as CSV."""
+    cases = _cases("L4", verdicts["verdicts"], store)
+    if not cases or not all(records for _, records in cases.values()):
+        return []
+    tables = learned_tables(cases)
+    for number, rows in enumerate(tables.values(), 1):
+        write_whole(out / f"learned-models-{number}.csv", as_csv(rows).encode())
+    return [("Trained models", as_text(tables), None)]
 
 
 def _costs(results: Path, out: Path) -> list[tuple[str, str, tuple[Path, str] | None]]:

@@ -9,14 +9,14 @@ from sdewm.claims.select import by_seed
 from sdewm.run import Record
 from sdewm.verdict import Grade, Outcome, Verdict
 
-from .setting import STEPS
-
 Array = NDArray[np.float64]
 
 
 def of_arm(records: Sequence[Record], task: str, model: str, arm: str) -> dict[int, Record]:
     """The records of one arm, by seed."""
-    return by_seed(records, task=task, model=model, arm=arm, gradient_steps=STEPS[model])
+    # Small models, for the quick form, are plain ones of which nothing but the error is measured.
+    whole = [record for record in records if record.key["settings"]["measured"]]
+    return by_seed(whole, task=task, model=model, arm=arm)
 
 
 def numbers(records: dict[int, Record], read: Callable[[Record], float]) -> Array:

@@ -26,6 +26,7 @@ def learned_tables(cases: Cases) -> dict[str, list[Row]]:
         "Open-loop error in standard deviations, mean over seeds [95 % interval]": list(_horizons(records)),
         "Perturbed observations: error 25 steps ahead over that on clean ones": list(_perturbed(records)),
         "Norms of the prior map's Jacobian, and the largest Lyapunov exponent a step": list(_jacobians(records)),
+        "Latent error of filtering, root mean squares a whitened coordinate": list(_residuals(records)),
         "Last step at which first order is a tenth off, and whitened growth after 25 steps": list(_breakdown(records)),
     }
 
@@ -52,7 +53,7 @@ def _cell(values: Array, digits: int = 3) -> str:
 
 def _plain(records: Sequence[Record]) -> Iterator[tuple[str, str, list[Record]]]:
     for task in TASKS:
-        for model in MODELS:
+        for model in (*MODELS, "categorical RSSM"):
             found = arm(records, "plain", task, model)
             if len(found) > 1:
                 yield task, model, found
@@ -93,6 +94,18 @@ def _jacobians(records: Sequence[Record]) -> Iterator[Row]:
     for task, model, found in _plain(records):
         cells = (_cell(_each(found, lambda r, n=name: r.values["jacobian"][n]), 2) for name in norms)  # type: ignore[misc]
         yield (task, model, *cells, _cell(_each(found, lambda r: r.arrays["lyapunov"][0]), 3))
+
+
+def _residuals(records: Sequence[Record]) -> Iterator[Row]:
+    """How large σ and σ̄ are, and the error of the transition beside the spread of the representation."""
+    steps = ("1", "5", "10", "25", "50")
+    yield ("task", "model", "residual", "drift σ", "sampling spread", *(f"transition after {n}" for n in steps))
+    for task, model, found in _plain(records):
+        sizes = [r.values["residuals"]["mean squares a coordinate, with intervals over episodes"] for r in found]
+        of = [each["whitened"] for each in sizes]
+        cells = [_cell(np.sqrt([max(each[name][0], 0.0) for each in of])) for name in ("residual", "drift", "spread")]
+        cells += [_cell(np.sqrt([each["transition"][n][0] for each in of])) for n in steps]
+        yield (task, model, *cells)
 
 
 def _breakdown(records: Sequence[Record]) -> Iterator[Row]:
