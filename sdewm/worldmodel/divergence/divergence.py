@@ -126,11 +126,12 @@ def divergence(
         )
     }
     tolerance, level = positive("tolerance", tolerance), check_level(level)
-    start = start_states(step, states)
+    with torch.inference_mode(False):
+        start = start_states(step, states)
     cluster = groups_of(groups, len(start))
     chosen = selected(of, start.shape[1])
     columns = (torch.arange(start.shape[1]) if chosen is None else chosen).to(start.device)
-    with untouched(start.device):
+    with torch.inference_mode(False), untouched(start.device):
         driven = driven_map(step, start, actions, noise_dim, horizon, seed)
         check_map(driven, start)
         base = base_states(driven, start)

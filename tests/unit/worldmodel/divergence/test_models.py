@@ -182,6 +182,14 @@ def test_modules_keep_their_gradients_and_modes() -> None:
     assert not model.training
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_gradients_may_be_off_outside(mode) -> None:
+    plain = divergence(torch.sin, STATES, horizon=3, sizes=0.1)
+    with mode():
+        states = STATES.clone()
+        assert divergence(torch.sin, states, horizon=3, sizes=0.1).to_dict() == plain.to_dict()
+
+
 def test_groups_widen_the_intervals() -> None:
     x = normal(8, 2).repeat_interleave(4, 0)
     step = lambda y: y + 0.3 * torch.sin(2.0 * y)  # noqa: E731
