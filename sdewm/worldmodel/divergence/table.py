@@ -15,12 +15,13 @@ _ALIKE = 1.25
 
 def table(d: Divergence) -> str:
     """All curves at the horizon, Jacobian norms, exponents, bounds and flags."""
+    after = f"after {d.horizon}"
     head: tuple[str, ...] = (
         "error",
         "unit",
         "size",
         "after 1 step",
-        f"after {d.horizon}",
+        after,
         "growth",
         "law",
         "measured / predicted",

@@ -156,7 +156,7 @@ def test_a_map_to_one_point() -> None:
 
 def test_large_jacobians_are_taken_of_fewer_states(monkeypatch) -> None:
     # By its name: the attribute of the package is the function.
-    monkeypatch.setattr(importlib.import_module("sdewm.worldmodel.divergence.divergence"), "_ENTRIES", 4 * 9**2 * 5)
+    monkeypatch.setattr(importlib.import_module("sdewm.worldmodel.divergence.report"), "_ENTRIES", 4 * 9**2 * 5)
     d = divergence(torch.sin, STATES, horizon=4, sizes=0.1, bound_states=0)
     assert d.jacobians.states == 5
     assert any("Jacobians of 5 states in place of 16" in flag for flag in d.flags)
