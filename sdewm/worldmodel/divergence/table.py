@@ -163,7 +163,7 @@ def _exponents(band: Band) -> str:
 def _asleep(d: Divergence) -> str:
     assert d.jacobians is not None
     none = sum(not math.isfinite(value) for value in d.jacobians.lyapunov.value)
-    return f"{none} of {d.dim} directions are forgotten altogether" if none else "no direction is forgotten altogether"
+    return f"{none} of {d.dim} directions are forgotten, to rounding" if none else "no direction is forgotten"
 
 
 def _last(b: Bounds) -> int | None:
