@@ -52,6 +52,6 @@ d = divergence(model.double(), x.detach().double(), horizon=30, measure=model.sa
 print(d)
 print(d.explain())
 exact = divergence(henon, true.double(), horizon=30, errors="initial", sizes=1e-6, bound_states=0).jacobians.lyapunov
-print("Lyapunov exponents of the map itself over as many steps:", exact.value.round(3), exact.low, exact.high)
+print("Lyapunov exponents of the map itself over as many steps:", *map(str, (exact.value, exact.low, exact.high)))
 d.plot(given.out)
 print("picture:", given.out)

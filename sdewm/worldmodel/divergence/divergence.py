@@ -4,9 +4,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ...exceptions import InvalidArgument, Refused
@@ -14,22 +12,16 @@ from ...jacobian.probes import Columns, selected
 from ...validation import integer, positive
 from ...validation import level as check_level
 from .arguments import driven_map, groups_of, names_of, sizes_of, start_states
-from .bounds import PathBounds, path_bounds
 from .check_derivative import check_derivative
 from .check_map import check_map
-from .curves import ROUNDINGS, curve_of
 from .derivative import Matrices
-from .driven import DrivenMap
-from .injection import KINDS, Injection, injections
-from .measure import base_states, measure_squares, rounding_floor
+from .flags import flags_of
+from .injection import KINDS, injections
+from .measure import base_states, rounding_floor
 from .random_state import untouched
-from .result import Bounds, Curve, Divergence, Jacobians
-from .spectrum import spectrum, step_matrices
-from .spread import Array, Spread, mean_band
+from .report import bounds_of, curves_of, jacobians_of, metric_of
+from .result import Bounds, Divergence, Jacobians
 from .units import UNITS, WHITENED, Unit, raw_unit, whitened_unit
-
-# So many numbers are kept at most as Jacobians.
-_ENTRIES = 1 << 25
 
 
 def divergence(
@@ -126,11 +118,12 @@ def divergence(
         )
     }
     tolerance, level = positive("tolerance", tolerance), check_level(level)
-    start = start_states(step, states)
+    with torch.inference_mode(False):
+        start = start_states(step, states)
     cluster = groups_of(groups, len(start))
     chosen = selected(of, start.shape[1])
     columns = (torch.arange(start.shape[1]) if chosen is None else chosen).to(start.device)
-    with untouched(start.device):
+    with torch.inference_mode(False), untouched(start.device):
         driven = driven_map(step, start, actions, noise_dim, horizon, seed)
         check_map(driven, start)
         base = base_states(driven, start)
@@ -145,14 +138,16 @@ def divergence(
             for kind in kinds
         ]
         floors = {unit.name: rounding_floor(driven, base, unit, columns, seed).numpy() for unit in scales}
-        curves = _curves(driven, base, each, c, columns, read, jacobians, floors, cluster, level, tolerance)
-        metrics = {unit.name: _metric(unit, base, columns) for unit in scales}
+        curves = curves_of(driven, base, each, c, columns, read, jacobians, floors, cluster, level, tolerance)
+        metrics = {unit.name: metric_of(unit, base, columns) for unit in scales}
         report: Jacobians | None = None
         bounds: tuple[Bounds, ...] = ()
-        flags = _flags(scales, base, columns, c, curves)
+        flags = flags_of(scales, base, columns, c, curves)
         if jacobians:
-            report = _jacobians(driven, base, metrics, counts["jacobian_states"], matrices, cluster, level, seed, flags)
-            bounds = _bounds(driven, base, each, c[-1], columns, metrics, floors, counts["bound_states"], matrices)
+            report = jacobians_of(
+                driven, base, metrics, counts["jacobian_states"], matrices, cluster, level, seed, flags
+            )
+            bounds = bounds_of(driven, base, each, c[-1], columns, metrics, floors, counts["bound_states"], matrices)
         if matrices.looped is not None:
             said = f"vmap does not go through step, its Jacobians are taken in a loop ({matrices.looped})"
             flags.append(said)
@@ -190,20 +185,6 @@ def _units(names: tuple[str, ...], base: Tensor, of: Tensor) -> list[Unit]:
     return result
 
 
-def _metric(unit: Unit, base: Tensor, of: Tensor) -> tuple[Tensor, Tensor]:
-    """W and W⁻¹ on the whole state: the unit's on the injected columns, standard deviations on the others."""
-    dim, of = base.shape[2], of.cpu()
-    if unit.name != WHITENED:
-        one = torch.eye(dim, dtype=torch.float64)
-        return one, one
-    x = base.flatten(0, 1).cpu().double()
-    deviation = x.std(0)
-    fixed = deviation <= 1e-6 * x.abs().amax(0)
-    back = torch.diag(torch.where(fixed, torch.ones_like(deviation), deviation))
-    back[of[:, None], of] = unit.completed
-    return torch.linalg.inv(back), back
-
-
 def _checked_measure(measure: Callable[[Tensor], Tensor] | None, x: Tensor) -> Callable[[Tensor], Tensor] | None:
     if measure is None:
         return None
@@ -220,135 +201,3 @@ def _checked_measure(measure: Callable[[Tensor], Tensor] | None, x: Tensor) -> C
             f"measure must map states {tuple(x.shape)} to a tensor ({len(x)}, anything) of {x.dtype}, got {got}."
         )
     return lambda y: measure(y).flatten(1)
-
-
-def _curves(
-    driven: DrivenMap,
-    base: Tensor,
-    each: list[tuple[str, Unit, list[Injection]]],
-    sizes: tuple[float, ...],
-    of: Tensor,
-    measure: Callable[[Tensor], Tensor] | None,
-    tangents: bool,
-    floors: dict[str, Array],
-    cluster: NDArray[np.int64],
-    level: float,
-    tolerance: float,
-) -> list[Curve]:
-    flat = [injection for _, _, several in each for injection in several]
-    squares = iter(measure_squares(driven, base, flat, sizes, of, measure, tangents))
-    result = []
-    for kind, unit, several in each:
-        parts = [next(squares) for _ in several]
-        for at, size in enumerate(sizes):
-            result.append(curve_of(kind, unit.name, size, at, parts, floors[unit.name], cluster, level, tolerance))
-    return result
-
-
-def _some(paths: int, count: int) -> Tensor:
-    return torch.linspace(0, paths - 1, min(paths, count)).round().long()
-
-
-def _jacobians(
-    driven: DrivenMap,
-    base: Tensor,
-    metrics: dict[str, tuple[Tensor, Tensor]],
-    count: int,
-    matrices: Matrices,
-    cluster: NDArray[np.int64],
-    level: float,
-    seed: int,
-    flags: list[str],
-) -> Jacobians:
-    fit = max(2, _ENTRIES // (driven.horizon * driven.dim**2))
-    if fit < min(count, base.shape[1]):
-        flags.append(f"Jacobians of {fit} states in place of {min(count, base.shape[1])}, for their memory")
-    rows = _some(base.shape[1], min(count, fit))
-    some = driven.rows(rows)
-    each = step_matrices(some, base[:, rows.to(base.device)], matrices)
-    found = spectrum(each, metrics, seed, float(torch.finfo(base.dtype).eps))
-    own = np.unique(cluster[rows.numpy()], return_inverse=True)[1].astype(np.int64)
-    return Jacobians(
-        {unit: {name: Spread.of(v.numpy()) for name, v in each.items()} for unit, each in found.norms.items()},
-        {unit: Spread.of(v.exp().numpy()) for unit, v in found.product.items()},
-        mean_band(found.exponents.numpy(), own, level),
-        len(rows),
-        matrices.looped,
-    )
-
-
-def _bounds(
-    driven: DrivenMap,
-    base: Tensor,
-    each: list[tuple[str, Unit, list[Injection]]],
-    size: float,
-    of: Tensor,
-    metrics: dict[str, tuple[Tensor, Tensor]],
-    floors: dict[str, Array],
-    count: int,
-    matrices: Matrices,
-) -> tuple[Bounds, ...]:
-    if not count:
-        return ()
-    rows = _some(base.shape[1], count)
-    some, path = driven.rows(rows), base[:, rows.to(base.device)]
-    marks = sorted({round(x) for x in np.geomspace(1, driven.horizon, 7)})
-    found_all: list[PathBounds] = []
-    for name, metric in metrics.items():
-        own = [several[0].rows(rows) for _, unit, several in each if unit.name == name]
-        found_all += path_bounds(some, path, own, size, of, metric, marks, matrices)
-    result, root = [], len(of) ** 0.5
-    for (kind, unit, _), found in zip(each, found_all, strict=True):
-        rms = {name: v.square().mean(1).sqrt().numpy() / root for name, v in found.bounds.items()}
-        # What is near rounding is no error of the map, and its mean-value Jacobian is rounding's.
-        alive = found.error > ROUNDINGS * root * torch.from_numpy(floors[unit.name])[marks][:, None]
-        error = found.error.square().mean(1).sqrt().numpy() / root
-        ratios = found.bounds["product"][alive] / found.error[alive]
-        result.append(
-            Bounds(
-                kind,
-                unit.name,
-                size,
-                np.array(marks),
-                np.where(error > ROUNDINGS * floors[unit.name][marks], error, 0.0),
-                rms["product"],
-                rms["spectral"],
-                rms["Frobenius"],
-                rms["largest"],
-                float(ratios.min()) if len(ratios) else float("inf"),
-                len(rows),
-            )
-        )
-    return tuple(result)
-
-
-def _flags(units: list[Unit], base: Tensor, of: Tensor, sizes: tuple[float, ...], curves: list[Curve]) -> list[str]:
-    flags = []
-    size = base[..., of].abs().amax((0, 1)).cpu().double()
-    for unit in units:
-        if unit.constant:
-            names = [int(of[k]) for k in unit.constant]
-            flags.append(f"{unit.name}: columns {names} are constant, errors there are neither injected nor seen")
-        if unit.rank < len(of) - len(unit.constant):
-            flags.append(f"{unit.name}: the covariance has rank {unit.rank} of {len(of)}, inverted on its support")
-        rounding = float(torch.finfo(base.dtype).eps) * size
-        least = unit.root.norm(dim=1)
-        lost = [c for c in sizes if bool((rounding > 0.01 * c * least)[least > 0.0].any())]
-        if lost:
-            flags.append(
-                f"{unit.name}: an error of size {lost[-1]:g} is within a hundred roundings of {base.dtype} in some "
-                f"column; take larger sizes or float64"
-            )
-    for unit in units:
-        gone = [c for c in curves if c.unit == unit.name and c.lost is not None]
-        if gone:
-            said = ", ".join(f"{c.kind} {c.size:g} from step {c.lost}" for c in gone)
-            flags.append(f"{unit.name}: errors have died away into rounding ({said})")
-    heavy = [c for c in curves if c.heavy is not None]
-    if heavy:
-        worst = min(heavy, key=lambda c: c.heavy or 0)
-        flags.append(
-            f"a few states carry the mean square of {len(heavy)} of {len(curves)} curves (from step {worst.heavy} on, "
-            f"{worst.kind}, {worst.unit}, {worst.size:g}): look at medians too"
-        )
-    return flags

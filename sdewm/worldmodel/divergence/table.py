@@ -9,11 +9,26 @@ from .result import Bounds, Curve, Divergence
 from .spread import Array, Band
 
 _CLOSE = 0.01
+# An interval that holds a law and is within this factor of it is like it.
+_ALIKE = 1.25
 
 
 def table(d: Divergence) -> str:
     """All curves at the horizon, Jacobian norms, exponents, bounds and flags."""
-    head = ("error", "unit", "size", "after 1 step", f"after {d.horizon}", "growth", "law", "measured / predicted", "")
+    after = f"after {d.horizon}"
+    head: tuple[str, ...] = (
+        "error",
+        "unit",
+        "size",
+        "after 1 step",
+        after,
+        "growth",
+        "law",
+        "measured / predicted",
+        "",
+    )
+    reads = any(c.read is not None for c in d.curves)
+    head = (*head, "read-out") if reads else head
     rows = [head]
     for c in d.curves:
         rows.append(
@@ -27,6 +42,7 @@ def table(d: Divergence) -> str:
                 f"{c.law[-1]:.3g}",
                 "" if c.ratio is None else _at_end(c.ratio),
                 "" if c.within is None else f"first order {_where(d, c)}",
+                *(() if c.read is None else (_at_end(c.read),)),
             )
         )
     widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
@@ -92,16 +108,15 @@ def _sentence(d: Divergence, curves: list[Curve]) -> str:
     value, low, high = c.growth.value[-1], c.growth.low[-1], c.growth.high[-1]
     law = c.law[-1]
     band = f"{value:.3g} [{low:.3g}, {high:.3g}]"
+    name = {"initial": "An initial error", "zero drift": "A zero-drift error", "drift": "A drift error"}[c.kind]
     if c.lost is not None:
-        said = f"An error of kind {c.kind!r} dies away into rounding by step {c.lost} ({c.unit})"
-    elif c.kind == "initial":
-        verb = "grows to" if low > 1.0 + _CLOSE else "shrinks to" if high < 1.0 - _CLOSE else "stays near"
-        said = f"An initial error {verb} {band} times its size over {d.horizon} steps ({c.unit})"
+        said = f"{name} dies away into rounding by step {c.lost} ({c.unit})"
     else:
-        against = "faster than" if low > law * (1 + _CLOSE) else "slower than" if high < law * (1 - _CLOSE) else "like"
-        name = "A zero-drift error" if c.kind == "zero drift" else "A drift error"
-        said = f"{name} grows to {band} times one step's over {d.horizon} steps ({c.unit}), {against} {LAWS[c.kind]}"
-        said += f" = {law:.3g}"
+        verb = "grows to" if low > 1.0 + _CLOSE else "shrinks to" if high < 1.0 - _CLOSE else "stays near"
+        of = "its size" if c.kind == "initial" else "one step's"
+        said = f"{name} {verb} {band} times {of} over {d.horizon} steps ({c.unit})"
+        if c.kind != "initial":
+            said += f", {_against(low, high, law)} {LAWS[c.kind]} = {law:.3g}"
     if c.directions is not None and len(c.directions) > 1 and c.size > 0.0:
         ends = c.directions[:, -1] / c.size
         said += f", {ends.min():.3g} to {ends.max():.3g} by its direction"
@@ -110,7 +125,17 @@ def _sentence(d: Divergence, curves: list[Curve]) -> str:
         last = curves[-1]
         if last.agreeing is not None and last.within != d.horizon:
             said += f" (at the end, for {last.agreeing[-1]:.0%} of the states)"
+    if c.read is not None:
+        said += f"; the read-out is then off by {_at_end(c.read)} at size {c.size:g}"
     return said + "."
+
+
+def _against(low: float, high: float, law: float) -> str:
+    if low > law * (1.0 + _CLOSE):
+        return "faster than"
+    if high < law * (1.0 - _CLOSE):
+        return "slower than"
+    return "like" if law / _ALIKE <= low and high <= law * _ALIKE else "not to be told from"
 
 
 def _where(d: Divergence, c: Curve) -> str:
@@ -138,7 +163,7 @@ def _exponents(band: Band) -> str:
 def _asleep(d: Divergence) -> str:
     assert d.jacobians is not None
     none = sum(not math.isfinite(value) for value in d.jacobians.lyapunov.value)
-    return f"{none} of {d.dim} directions are forgotten altogether" if none else "no direction is forgotten altogether"
+    return f"{none} of {d.dim} directions are forgotten, to rounding" if none else "no direction is forgotten"
 
 
 def _last(b: Bounds) -> int | None:
@@ -148,4 +173,4 @@ def _last(b: Bounds) -> int | None:
 
 
 def _bounds(b: Bounds) -> list[tuple[str, Array]]:
-    return [(name, getattr(b, name)) for name in ("product", "spectral", "frobenius", "largest")]
+    return [("product", b.product), ("spectral", b.spectral), ("Frobenius", b.frobenius), ("largest", b.largest)]

@@ -156,7 +156,7 @@ def test_a_map_to_one_point() -> None:
 
 def test_large_jacobians_are_taken_of_fewer_states(monkeypatch) -> None:
     # By its name: the attribute of the package is the function.
-    monkeypatch.setattr(importlib.import_module("sdewm.worldmodel.divergence.divergence"), "_ENTRIES", 4 * 9**2 * 5)
+    monkeypatch.setattr(importlib.import_module("sdewm.worldmodel.divergence.report"), "_ENTRIES", 4 * 9**2 * 5)
     d = divergence(torch.sin, STATES, horizon=4, sizes=0.1, bound_states=0)
     assert d.jacobians.states == 5
     assert any("Jacobians of 5 states in place of 16" in flag for flag in d.flags)
@@ -180,6 +180,14 @@ def test_modules_keep_their_gradients_and_modes() -> None:
     model = fixed(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Tanh())).eval()
     divergence(model, normal(8, 3).float(), horizon=3, sizes=0.1)
     assert not model.training
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_gradients_may_be_off_outside(mode) -> None:
+    plain = divergence(torch.sin, STATES, horizon=3, sizes=0.1)
+    with mode():
+        states = STATES.clone()
+        assert divergence(torch.sin, states, horizon=3, sizes=0.1).to_dict() == plain.to_dict()
 
 
 def test_groups_widen_the_intervals() -> None:

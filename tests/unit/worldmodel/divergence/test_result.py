@@ -11,6 +11,7 @@ import torch
 
 import sdewm
 from sdewm import Divergence, InvalidArgument, divergence
+from sdewm.worldmodel.divergence.table import _against
 
 F64 = torch.float64
 
@@ -36,10 +37,29 @@ def test_the_table_has_all_curves(found) -> None:
 def test_the_sentences_say_what_the_numbers_are(found) -> None:
     text = found.explain()
     c = found.curve("drift", "whitened", 0.01)
-    assert f"A drift error grows to {c.growth.value[-1]:.3g} [" in text
-    against = "slower than" if c.growth.high[-1] < 9.9 else "faster than" if c.growth.low[-1] > 10.1 else "like"
-    assert f"{against} N = 10" in text
+    verb = "grows to" if c.growth.low[-1] > 1.01 else "shrinks to" if c.growth.high[-1] < 0.99 else "stays near"
+    assert f"A drift error {verb} {c.growth.value[-1]:.3g} [" in text
+    assert c.growth.high[-1] < 9.9
+    assert "slower than N = 10" in text
     assert "nothing here is certified" in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [(11, 12, "faster than"), (3, 9, "slower than"), (9, 11, "like"), (2, 15, "not to be told from")],
+)
+def test_laws_are_compared_with_intervals(low, high, words) -> None:
+    assert _against(low, high, 10.0) == words
+
+
+def test_the_read_out_is_told() -> None:
+    x = torch.randn(8, 2, generator=torch.Generator().manual_seed(0), dtype=F64)
+    d = divergence(torch.sin, x, horizon=3, sizes=0.1, measure=lambda x: 2.0 * x, units="raw", errors="drift")
+    c = d.curves[0]
+    np.testing.assert_allclose(c.read.value, 2.0 * c.error.value)
+    np.testing.assert_allclose(c.read_predicted.value, 2.0 * c.predicted.value)
+    assert "read-out" in str(d).splitlines()[1]
+    assert f"the read-out is then off by {c.read.value[-1]:.3g} [" in d.explain()
 
 
 def test_a_curve_is_found_by_its_name(found) -> None:
