@@ -82,7 +82,7 @@ def table(records: Mapping[tuple[str, int, int], Record | None], seeds: int) -> 
             found = [_numbers(records[arm, number, seed]) for seed in range(seeds)]
             logs = [np.log(np.array(a[:3]) / np.array(b[:3])) for a, b in zip(found, plain, strict=True) if a and b]
             mean = np.exp(np.mean(logs, axis=0)) if logs else np.full(3, np.nan)
-            seconds = np.mean([a[3] for a in found if a])
+            seconds = np.mean([a[3] for a in found if a] or [np.nan])
             said = " ".join(f"{key}={value}" for part in changed.values() for key, value in part.items())
             lines.append(
                 f"{arm:26s}{said:60s}"
