@@ -47,6 +47,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     },
     "penalty, prior map": {"penalty": {"of": "prior", "kind": "frobenius", "weight": 0.001}},
     "penalty, filter map": {"penalty": {"of": "filter", "kind": "frobenius", "weight": 0.001}},
+    "whitened penalty, prior map": {"penalty": {"of": "prior", "kind": "whitened", "weight": 0.03}},
     # At the cost of the penalties, which make a gradient step a quarter dearer.
     "more steps": {"longer": 1.25},
     "noise injection": {"training": {"observation_noise": 0.03}, "longer": 1.25},

@@ -11,7 +11,11 @@ from ..kit import Cases, Drawing
 from .reading import arm, error_at, forest, paired_log_ratio, per_cent, records_of
 
 NORMS = ("frobenius, whitened", "spectral, whitened", "frobenius, raw", "frobenius by z, raw", "spectral, raw")
-NOISY = {"zero drift": "zero drift in training", "drift": "drift in training"}
+NOISY = {
+    "zero drift": "zero drift in training",
+    "drift": "drift in training",
+    "penalty": "whitened penalty, prior map",
+}
 
 
 def draw_regularises(cases: Cases) -> Drawing:

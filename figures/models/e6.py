@@ -10,6 +10,7 @@ from .reading import arm, band, error_at, forest, paired_log_ratio, per_cent, re
 ARMS = (
     "penalty, prior map",
     "penalty, filter map",
+    "whitened penalty, prior map",
     "more steps",
     "noise injection",
     "weight decay",

@@ -8,8 +8,10 @@ import pytest
 
 from analysis.models import MODELS
 from analysis.models.baselines import BeatsBaselines
+from analysis.models.e1 import KNOWN as KNOWN_TO_FALL
 from analysis.models.e1 import NOISY, Regularises
 from analysis.models.e2 import ABOVE, AT_MOST, MORE, Compounds
+from analysis.models.e6 import KNOWN as HARMFUL
 from analysis.models.e6 import PENALTY, LongHorizon
 from analysis.models.quick import AGAIN, Reproduces
 from analysis.models.reading import of_arm
@@ -45,36 +47,40 @@ def outcomes(claim: Claim, case: str, content: Content) -> tuple[Outcome, Outcom
 
 @pytest.mark.parametrize(
     ("ratio", "width", "expected"),
-    [
-        (0.7, 0.02, (HOLDS, VIOLATED)),
-        (0.95, 0.02, (VIOLATED, VIOLATED)),
-        (1.4, 0.02, (VIOLATED, HOLDS)),
-        (0.8, 0.9, (INCONCLUSIVE, INCONCLUSIVE)),
-    ],
+    [(0.7, 0.02, HOLDS), (0.95, 0.02, VIOLATED), (1.4, 0.02, VIOLATED), (0.8, 0.9, INCONCLUSIVE)],
 )
-def test_a_jacobian_norm_that_falls_by_a_tenth(ratio: float, width: float, expected: tuple[Outcome, Outcome]) -> None:
-    """Seeds differ by far more than the effect: what decides is the pair."""
+def test_a_jacobian_norm_that_falls_by_a_tenth(ratio: float, width: float, expected: Outcome) -> None:
+    """Seeds differ by far more than the effect: what decides is the pair, also in the control, where it must fall."""
 
-    def content(arm: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        norm = (
-            10.0 * np.exp(spread(seed, 1.0)) * (ratio * np.exp(spread((seed * 7) % 10, width)) if arm == NOISY else 1)
-        )
-        return {"jacobian": {"frobenius, whitened": norm}}, {}
+    def of_arm_that_falls(falling: str) -> Content:
+        def content(arm: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+            wobble = ratio * np.exp(spread((seed * 7) % 10, width)) if arm == falling else 1.0
+            return {"jacobian": {"frobenius, whitened": 10.0 * np.exp(spread(seed, 1.0)) * wobble}}, {}
 
-    assert outcomes(Regularises(), TASKS[0], content) == expected
+        return content
+
+    claim, case = Regularises(), TASKS[0]
+    assert claim.judge(case, made(claim, case, of_arm_that_falls(NOISY))).outcome is expected
+    control = claim.control()
+    assert control.judge(case, made(control, case, of_arm_that_falls(KNOWN_TO_FALL))).outcome is expected
+    assert control.judge(case, made(control, case, of_arm_that_falls(NOISY))).outcome is VIOLATED
+    assert control.control() == claim
 
 
-@pytest.mark.parametrize(("ratio", "expected"), [(0.8, (HOLDS, VIOLATED)), (1.0, (VIOLATED, VIOLATED))])
-def test_an_error_that_falls_by_a_twentieth(ratio: float, expected: tuple[Outcome, Outcome]) -> None:
+@pytest.mark.parametrize(("ratio", "expected"), [(0.8, HOLDS), (1.0, VIOLATED), (1.5, VIOLATED)])
+def test_an_error_that_falls_by_a_twentieth(ratio: float, expected: Outcome) -> None:
     def content(arm: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
         error = np.full(100, 0.3 * np.exp(spread(seed, 0.5)))
         # The horizon that is asked for is read, and no other.
-        factor = ratio * np.exp(spread((seed * 3) % 10, 0.02)) if arm == PENALTY else 1.0
-        error[49] *= factor
+        error[49] *= ratio * np.exp(spread((seed * 3) % 10, 0.02)) if arm == PENALTY else 1.0
+        error *= 1.5 * np.exp(spread((seed * 3) % 10, 0.02)) if arm == HARMFUL else 1.0
         return {}, {"horizon/RSSM": error**2}
 
-    assert outcomes(LongHorizon(), "50 steps ahead", content) == expected
-    assert outcomes(LongHorizon(), "25 steps ahead", content)[0] is VIOLATED
+    claim, control = LongHorizon(), LongHorizon().control()
+    assert claim.judge("50 steps ahead", made(claim, "50 steps ahead", content)).outcome is expected
+    assert claim.judge("25 steps ahead", made(claim, "25 steps ahead", content)).outcome is VIOLATED
+    assert control.judge("50 steps ahead", made(control, "50 steps ahead", content)).outcome is VIOLATED
+    assert control.control() == claim
 
 
 @pytest.mark.parametrize(
