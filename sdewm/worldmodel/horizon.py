@@ -16,6 +16,7 @@ from .episodes import Episodes
 from .injection import Injection, push, push_normals, state_covariance
 from .model import Pushed, WorldModel
 from .seeds import derived
+from .units import deviation_or_one
 
 Step = Callable[[int, Tensor, Tensor, Tensor | None], Tensor]
 Predict = Callable[[Tensor, Tensor, int], Tensor]
@@ -278,8 +279,7 @@ def _same(test: Episodes, seen: Episodes) -> Episodes:
 def _reward_units(train: Episodes) -> tuple[Tensor, Tensor]:
     assert train.rewards is not None
     rewards = train.rewards.double()
-    deviation = rewards.std()
-    return rewards.mean(), deviation if float(deviation) > 0.0 else torch.ones_like(deviation)
+    return rewards.mean(), deviation_or_one(rewards)
 
 
 def ridge(

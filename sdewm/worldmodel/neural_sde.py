@@ -14,7 +14,7 @@ from ..dynamics.reference import simulate
 from ..dynamics.step_map import StepMap, euler_map
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
-from ..validation import integer, positive
+from ..validation import instance, integer, positive
 from . import units
 from .episodes import Episodes
 from .model import Filtered, Pushed, WorldModel
@@ -63,6 +63,8 @@ class Architecture:
         object.__setattr__(self, "observation", shape[0] if len(shape) == 1 else shape)
         for name in ("action", "latent", "hidden", "width", "embedding", "channels"):
             integer(name, getattr(self, name), least=1)
+        for name in ("rewards", "continues"):
+            instance(name, getattr(self, name), bool)
         positive("scale_floor", self.scale_floor)
         if not positive("leak", self.leak) >= 1.0:
             raise InvalidArgument(f"leak must be at least one environment step, the Euler step, got {self.leak:g}.")
@@ -108,7 +110,7 @@ class NeuralSDE(WorldModel):
 
     def __init__(self, architecture: Architecture, *, seed: int = 0) -> None:
         super().__init__()
-        self.architecture = c = architecture
+        self.architecture = c = instance("architecture", architecture, Architecture)
         self.hidden, self.latent, self.action, self.observation = c.hidden, c.latent, c.action, c.shape
         self.rewards, self.continues = c.rewards, c.continues
         images, size = len(c.shape) == 3, c.hidden + c.latent

@@ -11,7 +11,7 @@ from torch.nn.functional import linear
 from ..dynamics.brownian import generator
 from ..dynamics.step_map import StepField, StepMap
 from ..exceptions import InvalidArgument
-from ..validation import integer, one_of, positive, real
+from ..validation import instance, integer, one_of, positive, real
 from . import units
 from .episodes import Episodes
 from .latents import CategoricalLatents, GaussianLatents, Latents, Law
@@ -71,6 +71,8 @@ class RSSMArchitecture:
         for name in ("action", "hidden", "latent", "groups", "width", "embedding", "channels"):
             integer(name, getattr(self, name), least=1)
         integer("classes", self.classes, least=2)
+        for name in ("rewards", "continues"):
+            instance(name, getattr(self, name), bool)
         positive("scale_floor", self.scale_floor)
         for name in ("dynamics_weight", "representation_weight", "free_nats"):
             if real(name, getattr(self, name)) < 0.0:
@@ -128,7 +130,7 @@ class RSSM(WorldModel):
 
     def __init__(self, architecture: RSSMArchitecture, *, seed: int = 0) -> None:
         super().__init__()
-        self.architecture = c = architecture
+        self.architecture = c = instance("architecture", architecture, RSSMArchitecture)
         self.hidden, self.action, self.observation = c.hidden, c.action, c.shape
         self.rewards, self.continues = c.rewards, c.continues
         self.laws: Latents = (
