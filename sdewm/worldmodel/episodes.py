@@ -43,6 +43,8 @@ class Episodes:
             if not optional and (not isinstance(value, Tensor) or value.is_complex()):
                 got = "complex numbers" if isinstance(value, Tensor) else type(value).__name__
                 raise InvalidArgument(f"{name} must be a tensor of real numbers, got {got}; see torch.as_tensor.")
+            if value is not None and value.requires_grad:
+                raise InvalidArgument(f"{name} must be data without a gradient: pass {name}.detach().")
         if o.ndim not in (3, 5) or a.ndim != 3 or len(o) != len(a) or o.shape[1] != a.shape[1] + 1:
             raise InvalidArgument(
                 f"observations must have shape (episodes, steps + 1, size) or (episodes, steps + 1, channels, height, "

@@ -85,6 +85,7 @@ def test_starts_are_whole_numbers(starts):
         ({"continues": torch.full((2, 7), torch.nan)}, "finite"),
         ({"continues": torch.full((2, 7), 2.0)}, r"continues must be 1 .* outside of \[0, 1\]"),
         ({"observations": [[1.0]]}, "observations must be a tensor of real numbers, got list"),
+        ({"observations": torch.zeros(2, 8, 1, requires_grad=True)}, r"observations.detach\(\)"),
         ({"actions": None}, "actions must be a tensor of real numbers, got NoneType"),
         ({"actions": torch.zeros(2, 7, 1, dtype=torch.complex64)}, "actions must be .* got complex"),
         ({"rewards": torch.zeros(2, 7).numpy()}, "rewards must be a tensor of real numbers, got ndarray"),
