@@ -43,8 +43,14 @@ class HorizonError:
     omitted: Mapping[str, str] = field(default_factory=dict)
 
     def rms(self, name: str, what: str = "observation") -> Tensor:
-        """Root mean square over windows, (horizon,), of "observation" or "reward"."""
+        """Root mean square over windows, (horizon,), of "observation" or "reward".
+
+        Raises:
+            InvalidArgument: there is no such predictor, or rewards were not predicted.
+        """
         chosen = self.squared if one_of("what", what, ("observation", "reward")) == "observation" else self.reward
+        if not chosen:
+            raise InvalidArgument("what='reward' was not predicted: the model, or the episodes, have no rewards.")
         return chosen[one_of("name", name, list(chosen))].mean(0).sqrt()
 
 
@@ -85,6 +91,10 @@ def horizon_error(
         InvalidArgument: the windows do not fit into the episodes, the sizes are not those of the model, or `seen` are
             not the same episodes.
         NumericalFailure: a rollout left the numbers.
+
+    Warning:
+        A model of lag 0 is given the action of the predicted time as well. Actions that do not look at the state, as
+        those of `collect`, say nothing of it; those of a policy would.
     """
     warm, horizon = integer("warm", warm, least=1), integer("horizon", horizon, least=1)
     model.check(train)
