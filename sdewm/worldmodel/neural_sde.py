@@ -97,6 +97,9 @@ class NeuralSDE(WorldModel):
         architecture: sizes and constants.
         seed: whole number >= 0, fixes the first weights; no global random state is touched.
 
+    Raises:
+        InvalidArgument: the architecture is of another kind, or the seed is no whole number >= 0.
+
     Source: Fang, Du, Wang, Zhang, arXiv:2501.00195, the latent model (as reconstructed).
 
     Example:
@@ -149,7 +152,11 @@ class NeuralSDE(WorldModel):
         units.check(self, episodes)
 
     def standardise(self, observations: Tensor) -> Tensor:
-        """Observations in units of their standard deviation; images as v / 255 − ½."""
+        """Observations in units of their standard deviation; images as v / 255 − ½.
+
+        Raises:
+            InvalidArgument: they are not of the model's shape.
+        """
         return units.standardise(self, observations)
 
     def embed(self, observations: Tensor) -> Tensor:
@@ -172,7 +179,7 @@ class NeuralSDE(WorldModel):
             pushed: an error that is injected after every step.
 
         Raises:
-            InvalidArgument: the shapes do not fit.
+            InvalidArgument: the shapes do not fit, or observations are not in the model's dtype.
             NumericalFailure: a state is not finite.
         """
         units.check_windows(self, observations, actions)

@@ -115,6 +115,9 @@ class RSSM(WorldModel):
         architecture: sizes and constants.
         seed: whole number >= 0, fixes the first weights; no global random state is touched.
 
+    Raises:
+        InvalidArgument: the architecture is of another kind, or the seed is no whole number >= 0.
+
     Source: Hafner et al., arXiv:1811.04551 and arXiv:2010.02193; the discrete twin of the four blocks of Fang, Du,
     Wang, Zhang, arXiv:2501.00195 (as reconstructed).
 
@@ -176,7 +179,11 @@ class RSSM(WorldModel):
         units.check(self, episodes)
 
     def standardise(self, observations: Tensor) -> Tensor:
-        """Observations in units of their standard deviation; images as v / 255 − ½."""
+        """Observations in units of their standard deviation; images as v / 255 − ½.
+
+        Raises:
+            InvalidArgument: they are not of the model's shape.
+        """
         return units.standardise(self, observations)
 
     def embed(self, observations: Tensor) -> Tensor:
@@ -204,7 +211,7 @@ class RSSM(WorldModel):
             pushed: an error that is injected after every step; the laws at a step are those before it.
 
         Raises:
-            InvalidArgument: the shapes do not fit.
+            InvalidArgument: the shapes do not fit, or observations are not in the model's dtype.
 
         Source: Hafner et al., arXiv:2010.02193, the balanced divergence.
         """

@@ -87,8 +87,8 @@ def train(
         progress: called after each gradient step with its number and its evidence.
 
     Raises:
-        InvalidArgument: an argument is out of range, the sizes do not fit the data, or the checkpoint is damaged, or
-            that of another training; it is then left as it is.
+        InvalidArgument: an argument is of another kind or out of range, the sizes do not fit the data, gradients are
+            switched off, or the checkpoint is damaged, or that of another training; it is then left as it is.
         NumericalFailure: the loss or its gradient is not finite; the last checkpoint is kept.
 
     Warning:
