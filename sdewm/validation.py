@@ -3,8 +3,11 @@
 import math
 import numbers
 from collections.abc import Collection, Iterable
+from typing import TypeVar
 
 from .exceptions import InvalidArgument
+
+Value = TypeVar("Value")
 
 
 def integer(name: str, value: object, *, least: int) -> int:
@@ -37,6 +40,13 @@ def one_of(name: str, value: str, allowed: Collection[str]) -> str:
     """`value` if it is among `allowed`."""
     if not isinstance(value, str) or value not in allowed:
         raise InvalidArgument(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
+    return value
+
+
+def instance(name: str, value: Value, kind: type) -> Value:
+    """`value` if it is a `kind`."""
+    if not isinstance(value, kind):
+        raise InvalidArgument(f"{name} must be a {kind.__name__}, got {type(value).__name__}.")
     return value
 
 

@@ -15,6 +15,7 @@ from ..kit import LEVEL, Cases
 Array = NDArray[np.float64]
 TASKS = ("pendulum-swingup", "cartpole-swingup")
 MODELS = ("RSSM", "neural SDE")
+BASELINES = ("mean", "persistence", "ridge")
 
 
 def records_of(cases: Cases) -> list[Record]:
@@ -67,10 +68,17 @@ def forest(ax: Axes, rows: Sequence[tuple[str, tuple[float, float, float]]], col
     ax.grid(visible=False, axis="y")
 
 
+def predictor(record: Record) -> str:
+    """What a record's arrays call its model: "RSSM" also where that has categorical latents."""
+    names = [name.removeprefix("horizon/") for name in record.arrays if name.startswith("horizon/")]
+    (own,) = (name for name in names if name not in BASELINES)
+    return own
+
+
 def error_at(steps: int) -> Callable[[Record], float]:
     """Root mean square open-loop error of the model so many steps ahead."""
 
     def read(record: Record) -> float:
-        return float(np.sqrt(record.arrays[f"horizon/{record.key['settings']['model']}"][steps - 1]))
+        return float(np.sqrt(record.arrays[f"horizon/{predictor(record)}"][steps - 1]))
 
     return read

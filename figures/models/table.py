@@ -8,10 +8,9 @@ from sdewm.run import Record
 from sdewm.stats import student_interval
 
 from ..kit import LEVEL, Cases
-from .reading import MODELS, TASKS, Array, arm, records_of
+from .reading import BASELINES, MODELS, TASKS, Array, arm, predictor, records_of
 
 HORIZONS = (1, 10, 25, 50, 100)
-BASELINES = ("mean", "persistence", "ridge")
 Row = tuple[str, ...]
 
 
@@ -68,8 +67,9 @@ def _horizons(records: Sequence[Record]) -> Iterator[Row]:
     done = set()
     for task, model, found in _plain(records):
         for what in ("horizon", "reward"):
-            if f"{what}/{model}" in found[0].arrays:
-                cells = (_cell(_root(found, f"{what}/{model}", n)) for n in HORIZONS)
+            own = f"{what}/{predictor(found[0])}"
+            if own in found[0].arrays:
+                cells = (_cell(_root(found, own, n)) for n in HORIZONS)
                 yield (task, model, "observation" if what == "horizon" else "reward", *cells)
         if task not in done:
             done.add(task)
@@ -81,7 +81,7 @@ def _horizons(records: Sequence[Record]) -> Iterator[Row]:
 def _perturbed(records: Sequence[Record]) -> Iterator[Row]:
     yield ("task", "model", "perturbation", "strength", "ratio")
     for task, model, found in _plain(records):
-        clean = _root(found, f"horizon/{model}", 25)
+        clean = _root(found, f"horizon/{predictor(found[0])}", 25)
         for name in sorted(found[0].arrays):
             if name.startswith("perturbed/"):
                 _, kind, strength = name.split("/")

@@ -97,7 +97,7 @@ def simulate(
     saved = grid.saved(save)
     groups = getattr(system, "noise_groups", None) or (("paths", checked.noise_dim),)
     motions = [BrownianMotion(seed, grid, width, purpose) for purpose, width in groups]
-    noise = IntegerBrownian(motions, paths, x.dtype, levy=method == "srk")
+    noise = IntegerBrownian(motions, paths, x.dtype, levy=method == "srk", device=x.device)
     solved = _solve(_IntegerTime(checked, grid, actions), x, noise, saved, method, adjoint)
     if not bool(torch.isfinite(solved.detach()).all()):
         with torch.no_grad():
@@ -179,15 +179,23 @@ class IntegerBrownian(torchsde.BaseBrownian):
         paths: number of paths.
         dtype: dtype of the increments.
         levy: whether space-time Lévy area is available.
+        device: where the increments are; they are drawn on the CPU all the same.
     """
 
-    def __init__(self, motions: Sequence[BrownianMotion], paths: int, dtype: torch.dtype, levy: bool = False) -> None:
+    def __init__(
+        self,
+        motions: Sequence[BrownianMotion],
+        paths: int,
+        dtype: torch.dtype,
+        levy: bool = False,
+        device: torch.device | None = None,
+    ) -> None:
         super().__init__()
-        self._normals = torch.cat([m.normals(paths, dtype) for m in motions], dim=2)
+        self._normals = torch.cat([m.normals(paths, dtype) for m in motions], dim=2).to(device)
         self._area: Tensor | None = None
         if levy:
             areas = [BrownianMotion(m.seed, m.grid, m.dim, f"{m.purpose}: space-time area") for m in motions]
-            self._area = torch.cat([m.normals(paths, dtype) for m in areas], dim=2) / 12**0.5
+            self._area = torch.cat([m.normals(paths, dtype) for m in areas], dim=2).to(device) / 12**0.5
 
     def __call__(self, ta: Any, tb: Any = None, return_U: bool = False, return_A: bool = False) -> Any:
         """W over [ta, tb], or (W, U)."""

@@ -112,7 +112,7 @@ def euler_map(system: Any, grid: TimeGrid, actions: Tensor | None = None, *, x0:
     """
     x0 = probe_of(system, x0)
     action_dim = int(getattr(system, "action_dim", 0))
-    probe = torch.zeros(len(x0), action_dim, dtype=x0.dtype) if action_dim else None
+    probe = x0.new_zeros(len(x0), action_dim) if action_dim else None
     checked = check_system(system, x0, probe)
     if actions is not None and actions.shape != (grid.steps, action_dim):
         raise InvalidArgument(

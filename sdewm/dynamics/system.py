@@ -199,7 +199,9 @@ def probe_of(system: Any, x0: Tensor | None) -> Tensor:
     dim = getattr(system, "dim", None)
     if not isinstance(dim, int):
         raise InvalidArgument(f"x0 is needed: {type(system).__name__} has no attribute dim; pass a state.")
-    return torch.zeros(2, dim, dtype=system_dtype(system))
+    tensors = (*system.parameters(), *system.buffers()) if isinstance(system, nn.Module) else ()
+    place = tensors[0].device if tensors else None
+    return torch.zeros(2, dim, dtype=system_dtype(system), device=place)
 
 
 def _check_actions(name: str, action_dim: int, a: Tensor | None) -> None:

@@ -40,7 +40,7 @@ def save(model: WorldModel, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> Any:
-    """The model that `save` wrote to `path`, on the CPU.
+    """The model that `save` wrote to `path`, in its dtype, on the CPU.
 
     Nothing is allocated for sizes that the file claims and its tensors do not have.
 
@@ -66,10 +66,13 @@ def load(path: str | Path) -> Any:
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     if found != wanted:
         raise InvalidArgument(f"{path} holds tensors of another architecture than it says: {differing(wanted, found)}.")
-    bad = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
+    dtypes = {value.dtype for value in tensors.values()}
+    if len(dtypes) != 1 or not all(dtype.is_floating_point for dtype in dtypes):
+        raise InvalidArgument(f"{path} must hold floating-point numbers of one kind, got {sorted(map(str, dtypes))}.")
+    bad = [name for name, value in tensors.items() if not value.isfinite().all()]
     if bad:
         raise InvalidArgument(f"{path} holds numbers that are not finite, in {', '.join(bad)}; train the model again.")
-    model = build(architecture)
+    model = build(architecture).to(*dtypes)
     model.load_state_dict(tensors)
     return model
 
@@ -94,10 +97,11 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Map
         InvalidArgument: the file cannot be written.
     """
     data = to_bytes({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, dict(metadata))
-    if Path(path).is_dir():
+    place = file_path(path)
+    if place.is_dir():
         raise InvalidArgument(f"{path} must be a file, but it is a directory; name a file in it.")
     try:
-        write_whole(Path(path), data)
+        write_whole(place, data)
     except OSError as error:
         raise InvalidArgument(f"{path} cannot be written: {_line(error)}.") from error
 
@@ -108,8 +112,9 @@ def read_tensors(path: str | Path, what: str) -> tuple[dict[str, Tensor], dict[s
     Raises:
         InvalidArgument: there is no such file, or it is not whole.
     """
-    if Path(path).is_dir() or not Path(path).exists():
-        reason = "it is a directory" if Path(path).is_dir() else "there is no such file"
+    place = file_path(path)
+    if place.is_dir() or not place.exists():
+        reason = "it is a directory" if place.is_dir() else "there is no such file"
         raise InvalidArgument(f"{path} is not {what}: {reason}.")
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -118,6 +123,23 @@ def read_tensors(path: str | Path, what: str) -> tuple[dict[str, Tensor], dict[s
             return {name: file.get_tensor(name).clone() for name in file.keys()}, metadata  # noqa: SIM118
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise InvalidArgument(f"{path} is not {what}: {_line(error)}.") from error
+
+
+def file_path(path: str | Path) -> Path:
+    """`path` as a path that the file system can look for.
+
+    Raises:
+        InvalidArgument: it is not a path, or no file can be called so.
+    """
+    try:
+        place = Path(path)
+        # A name that is too long, or has a zero byte in it, is refused here.
+        place.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return place
+    except (OSError, TypeError, ValueError) as error:
+        raise InvalidArgument(f"path must name a file, got {path!r}: {_line(error)}.") from error
+    return place
 
 
 def differing(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:

@@ -45,8 +45,8 @@ def collect(
     Args:
         task: "domain-task" of the dm_control suite; those in `TASKS` are tested.
         episodes, steps: how many, and how many actions each.
-        seed: whole number >= 0; episode i depends on (seed, i) alone, not on how many others there are, and starts and
-            actions depend neither on `pixels` nor on `physics`.
+        seed: whole number >= 0; episode i depends on (seed, i) and `steps` alone, not on how many others there are, and
+            starts and actions depend neither on `pixels` nor on `physics`.
         action_repeat: environment steps for which an action is held.
         pixels: side, or (height, width), of image observations (3, height, width) from the task's first camera; `None`
             for the task's own observations, flat, in the order and units in which it gives them.

@@ -1,5 +1,6 @@
 """Recorded episodes of an environment, and windows of them."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
@@ -25,7 +26,8 @@ class Episodes:
             that is known.
 
     Raises:
-        InvalidArgument: the shapes do not fit, or a value is not finite.
+        InvalidArgument: the shapes do not fit, there is no episode or no step, a value is not finite, or an entry of
+            continues lies outside of [0, 1].
     """
 
     observations: Tensor
@@ -35,6 +37,14 @@ class Episodes:
 
     def __post_init__(self) -> None:
         o, a = self.observations, self.actions
+        for name in ("observations", "actions", "rewards", "continues"):
+            value = getattr(self, name)
+            optional = value is None and name in ("rewards", "continues")
+            if not optional and (not isinstance(value, Tensor) or value.is_complex()):
+                got = "complex numbers" if isinstance(value, Tensor) else type(value).__name__
+                raise InvalidArgument(f"{name} must be a tensor of real numbers, got {got}; see torch.as_tensor.")
+            if value is not None and value.requires_grad:
+                raise InvalidArgument(f"{name} must be data without a gradient: pass {name}.detach().")
         if o.ndim not in (3, 5) or a.ndim != 3 or len(o) != len(a) or o.shape[1] != a.shape[1] + 1:
             raise InvalidArgument(
                 f"observations must have shape (episodes, steps + 1, size) or (episodes, steps + 1, channels, height, "
@@ -45,6 +55,11 @@ class Episodes:
                 f"observations must be numbers (episodes, steps + 1, size) in floating point or images in uint8, got "
                 f"shape {tuple(o.shape)} in {o.dtype}."
             )
+        if 0 in o.shape or 0 in a.shape:
+            raise InvalidArgument(
+                f"observations and actions must hold at least one episode, one step and one number, got shapes "
+                f"{tuple(o.shape)} and {tuple(a.shape)}."
+            )
         for name, values in (("rewards", self.rewards), ("continues", self.continues)):
             if values is not None and values.shape != a.shape[:2]:
                 raise InvalidArgument(
@@ -53,6 +68,10 @@ class Episodes:
         if not all(bool(torch.isfinite(v).all()) for v in (o, a, self.rewards, self.continues) if v is not None):
             raise InvalidArgument(
                 "observations, actions, rewards and continues must be finite, but some entries are NaN or infinite."
+            )
+        if self.continues is not None and not bool(((self.continues >= 0) & (self.continues <= 1)).all()):
+            raise InvalidArgument(
+                "continues must be 1 where an episode goes on and 0 where it ends, got a number outside of [0, 1]."
             )
 
     def __len__(self) -> int:
@@ -87,12 +106,16 @@ class Episodes:
         """The windows of `length` actions that begin at each of `starts`, as episodes; starts vary slowest.
 
         Raises:
-            InvalidArgument: a window does not fit into an episode.
+            InvalidArgument: a window does not fit into an episode, or there is none.
         """
         length = integer("length", length, least=1)
-        if not len(starts) or min(starts) < 0 or max(starts) + length > self.steps:
+        try:
+            starts = [operator.index(start) for start in starts]
+        except TypeError as error:
+            raise InvalidArgument(f"starts must be a sequence of whole numbers, got {starts!r}.") from error
+        if not starts or min(starts) < 0 or max(starts) + length > self.steps:
             raise InvalidArgument(
-                f"windows of {length} steps from {list(starts)} do not fit into episodes of {self.steps} steps."
+                f"windows of {length} steps from {starts} do not fit into episodes of {self.steps} steps."
             )
 
         def cut(values: Tensor, more: int = 0) -> Tensor:

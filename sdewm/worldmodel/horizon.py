@@ -16,6 +16,7 @@ from .episodes import Episodes
 from .injection import Injection, push, push_normals, state_covariance
 from .model import Pushed, WorldModel
 from .seeds import derived
+from .units import deviation_or_one
 
 Step = Callable[[int, Tensor, Tensor, Tensor | None], Tensor]
 Predict = Callable[[Tensor, Tensor, int], Tensor]
@@ -42,8 +43,14 @@ class HorizonError:
     omitted: Mapping[str, str] = field(default_factory=dict)
 
     def rms(self, name: str, what: str = "observation") -> Tensor:
-        """Root mean square over windows, (horizon,), of "observation" or "reward"."""
+        """Root mean square over windows, (horizon,), of "observation" or "reward".
+
+        Raises:
+            InvalidArgument: there is no such predictor, or rewards were not predicted.
+        """
         chosen = self.squared if one_of("what", what, ("observation", "reward")) == "observation" else self.reward
+        if not chosen:
+            raise InvalidArgument("what='reward' was not predicted: the model, or the episodes, have no rewards.")
         return chosen[one_of("name", name, list(chosen))].mean(0).sqrt()
 
 
@@ -84,6 +91,10 @@ def horizon_error(
         InvalidArgument: the windows do not fit into the episodes, the sizes are not those of the model, or `seen` are
             not the same episodes.
         NumericalFailure: a rollout left the numbers.
+
+    Warning:
+        A model of lag 0 is given the action of the predicted time as well. Actions that do not look at the state, as
+        those of `collect`, say nothing of it; those of a policy would.
     """
     warm, horizon = integer("warm", warm, least=1), integer("horizon", horizon, least=1)
     model.check(train)
@@ -278,8 +289,7 @@ def _same(test: Episodes, seen: Episodes) -> Episodes:
 def _reward_units(train: Episodes) -> tuple[Tensor, Tensor]:
     assert train.rewards is not None
     rewards = train.rewards.double()
-    deviation = rewards.std()
-    return rewards.mean(), deviation if float(deviation) > 0.0 else torch.ones_like(deviation)
+    return rewards.mean(), deviation_or_one(rewards)
 
 
 def ridge(

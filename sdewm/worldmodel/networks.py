@@ -102,7 +102,14 @@ class ImageEncoder(nn.Module):
         self.last = mlp(draw, math.prod(steps[-1]), embedding)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embeddings (..., embedding)."""
+        """Embeddings (..., embedding).
+
+        Raises:
+            InvalidArgument: images are of another size; as many pixels in another order would go through unnoticed.
+        """
+        if images.shape[-3:] != self.shape:
+            said = ", ".join(map(str, self.shape))
+            raise InvalidArgument(f"images must have shape (..., {said}), got {tuple(images.shape)}.")
         leading = images.shape[:-3]
         features: Tensor = self.last(self.convolutions(images.reshape(-1, *self.shape)).flatten(1))
         return features.reshape(*leading, features.shape[-1])

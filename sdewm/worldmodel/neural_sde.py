@@ -14,7 +14,7 @@ from ..dynamics.reference import simulate
 from ..dynamics.step_map import StepMap, euler_map
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
-from ..validation import integer, positive
+from ..validation import instance, integer, positive
 from . import units
 from .episodes import Episodes
 from .model import Filtered, Pushed, WorldModel
@@ -63,6 +63,8 @@ class Architecture:
         object.__setattr__(self, "observation", shape[0] if len(shape) == 1 else shape)
         for name in ("action", "latent", "hidden", "width", "embedding", "channels"):
             integer(name, getattr(self, name), least=1)
+        for name in ("rewards", "continues"):
+            instance(name, getattr(self, name), bool)
         positive("scale_floor", self.scale_floor)
         if not positive("leak", self.leak) >= 1.0:
             raise InvalidArgument(f"leak must be at least one environment step, the Euler step, got {self.leak:g}.")
@@ -95,6 +97,9 @@ class NeuralSDE(WorldModel):
         architecture: sizes and constants.
         seed: whole number >= 0, fixes the first weights; no global random state is touched.
 
+    Raises:
+        InvalidArgument: the architecture is of another kind, or the seed is no whole number >= 0.
+
     Source: Fang, Du, Wang, Zhang, arXiv:2501.00195, the latent model (as reconstructed).
 
     Example:
@@ -108,7 +113,7 @@ class NeuralSDE(WorldModel):
 
     def __init__(self, architecture: Architecture, *, seed: int = 0) -> None:
         super().__init__()
-        self.architecture = c = architecture
+        self.architecture = c = instance("architecture", architecture, Architecture)
         self.hidden, self.latent, self.action, self.observation = c.hidden, c.latent, c.action, c.shape
         self.rewards, self.continues = c.rewards, c.continues
         images, size = len(c.shape) == 3, c.hidden + c.latent
@@ -147,7 +152,11 @@ class NeuralSDE(WorldModel):
         units.check(self, episodes)
 
     def standardise(self, observations: Tensor) -> Tensor:
-        """Observations in units of their standard deviation; images as v / 255 − ½."""
+        """Observations in units of their standard deviation; images as v / 255 − ½.
+
+        Raises:
+            InvalidArgument: they are not of the model's shape.
+        """
         return units.standardise(self, observations)
 
     def embed(self, observations: Tensor) -> Tensor:
@@ -170,7 +179,7 @@ class NeuralSDE(WorldModel):
             pushed: an error that is injected after every step.
 
         Raises:
-            InvalidArgument: the shapes do not fit.
+            InvalidArgument: the shapes do not fit, or observations are not in the model's dtype.
             NumericalFailure: a state is not finite.
         """
         units.check_windows(self, observations, actions)

@@ -100,6 +100,8 @@ def _change(
 
 
 def _checked(pairs: Sequence[tuple[int, int]] | None, size: int) -> Tensor:
+    if pairs is not None and not isinstance(pairs, Sequence):
+        raise InvalidArgument(f"pairs must be a sequence of (cosine, sine) columns, got {type(pairs).__name__}.")
     if pairs is None or not len(pairs):
         raise Refused(
             "states are rotated by their (cosine, sine) pairs: give pairs=angle_pairs(task), or rotate images."

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from .regularise import Penalty
 from .settings import Settings
 
 FORMAT = "sdewm training 1"
+_HASH = hashlib.sha256().digest_size * 2
 
 
 @final
@@ -95,12 +97,14 @@ def read_progress(path: Path, made: Mapping[str, Any]) -> Progress:
         written = json.loads(words["configuration"])
         step, seconds = int(words["step"]), float(words["seconds"])
         history = tensors["history"]
+        if not isinstance(written, dict) or not math.isfinite(seconds):
+            raise ValueError("they are of another kind")
     except (KeyError, ValueError, RecursionError) as error:
         raise InvalidArgument(f"{path} is not {what}: its words are damaged ({error}).") from error
     asked = json.loads(json.dumps(made))
     if written != asked:
         raise InvalidArgument(
-            f"{path} holds another training: {differing(_flat(asked), _flat(written))}; name another file, or "
+            f"{path} holds another training: {differing(*_side_by_side(asked, written))}; name another file, or "
             f"ask for the training that it holds."
         )
     groups: dict[str, dict[str, Tensor]] = {"weights": {}, "first": {}, "second": {}}
@@ -110,6 +114,9 @@ def read_progress(path: Path, made: Mapping[str, Any]) -> Progress:
             groups[group][rest] = value
     if step < 1 or len(history) != step or groups["first"].keys() != groups["second"].keys():
         raise InvalidArgument(f"{path} is not {what}: its parts do not fit each other.")
+    bad = [name for name, value in tensors.items() if not value.isfinite().all()]
+    if bad:
+        raise InvalidArgument(f"{path} is not {what}: numbers in {', '.join(bad[:4])} are not finite.")
     covariance = tensors.get("covariance")
     return Progress(step, seconds, groups["weights"], groups["first"], groups["second"], history, covariance)
 
@@ -130,12 +137,19 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings side by side, so that a sentence can name the one that differs."""
-    result: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            result |= {f"{name}.{key}": each for key, each in value.items()}
-        else:
-            result[name] = value
-    return result
+def _side_by_side(asked: Mapping[str, Any], written: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What differs of two configurations, flat, so that a sentence can name it."""
+    flat: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    for name in dict.fromkeys((*asked, *written)):
+        both = all(isinstance(each.get(name), dict) for each in (asked, written))
+        for result, each in zip(flat, (asked, written), strict=True):
+            if both:
+                result |= {f"{name}.{key}": value for key, value in each[name].items()}
+            elif name in each:
+                value = each[name]
+                # Of a hash its beginning says enough.
+                result[name] = f"{value[:12]}…" if isinstance(value, str) and len(value) == _HASH else value
+    for name in flat[0].keys() & flat[1].keys():
+        if flat[0][name] == flat[1][name]:
+            del flat[0][name], flat[1][name]
+    return flat

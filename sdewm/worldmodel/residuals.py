@@ -204,7 +204,8 @@ def _measure(
             if n - warm + 1 in horizons:
                 missed.append(x[:, hidden:] - result.posterior_mean[n])
         z, q, p = (v[warm:] for v in (result.states[..., hidden:], result.posterior_mean, result.prior_mean))
-        yield _Measured(*(_by_episode(v, count) for v in (z, q - p, z - q, torch.stack(missed))))
+        # On the CPU, where they are put together: all of them may be more than a device holds.
+        yield _Measured(*(_by_episode(v.cpu(), count) for v in (z, q - p, z - q, torch.stack(missed))))
 
 
 def _by_episode(values: Tensor, count: int) -> Tensor:

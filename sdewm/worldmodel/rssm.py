@@ -11,7 +11,7 @@ from torch.nn.functional import linear
 from ..dynamics.brownian import generator
 from ..dynamics.step_map import StepField, StepMap
 from ..exceptions import InvalidArgument
-from ..validation import integer, one_of, positive, real
+from ..validation import instance, integer, one_of, positive, real
 from . import units
 from .episodes import Episodes
 from .latents import CategoricalLatents, GaussianLatents, Latents, Law
@@ -71,6 +71,8 @@ class RSSMArchitecture:
         for name in ("action", "hidden", "latent", "groups", "width", "embedding", "channels"):
             integer(name, getattr(self, name), least=1)
         integer("classes", self.classes, least=2)
+        for name in ("rewards", "continues"):
+            instance(name, getattr(self, name), bool)
         positive("scale_floor", self.scale_floor)
         for name in ("dynamics_weight", "representation_weight", "free_nats"):
             if real(name, getattr(self, name)) < 0.0:
@@ -113,6 +115,9 @@ class RSSM(WorldModel):
         architecture: sizes and constants.
         seed: whole number >= 0, fixes the first weights; no global random state is touched.
 
+    Raises:
+        InvalidArgument: the architecture is of another kind, or the seed is no whole number >= 0.
+
     Source: Hafner et al., arXiv:1811.04551 and arXiv:2010.02193; the discrete twin of the four blocks of Fang, Du,
     Wang, Zhang, arXiv:2501.00195 (as reconstructed).
 
@@ -128,7 +133,7 @@ class RSSM(WorldModel):
 
     def __init__(self, architecture: RSSMArchitecture, *, seed: int = 0) -> None:
         super().__init__()
-        self.architecture = c = architecture
+        self.architecture = c = instance("architecture", architecture, RSSMArchitecture)
         self.hidden, self.action, self.observation = c.hidden, c.action, c.shape
         self.rewards, self.continues = c.rewards, c.continues
         self.laws: Latents = (
@@ -174,7 +179,11 @@ class RSSM(WorldModel):
         units.check(self, episodes)
 
     def standardise(self, observations: Tensor) -> Tensor:
-        """Observations in units of their standard deviation; images as v / 255 − ½."""
+        """Observations in units of their standard deviation; images as v / 255 − ½.
+
+        Raises:
+            InvalidArgument: they are not of the model's shape.
+        """
         return units.standardise(self, observations)
 
     def embed(self, observations: Tensor) -> Tensor:
@@ -202,7 +211,7 @@ class RSSM(WorldModel):
             pushed: an error that is injected after every step; the laws at a step are those before it.
 
         Raises:
-            InvalidArgument: the shapes do not fit.
+            InvalidArgument: the shapes do not fit, or observations are not in the model's dtype.
 
         Source: Hafner et al., arXiv:2010.02193, the balanced divergence.
         """

@@ -9,7 +9,7 @@ from typing import final
 
 from ..estimate import Moments
 from ..exceptions import InvalidArgument
-from ..validation import integer
+from ..validation import instance, integer
 from ..validation import level as check_level
 from .horizon import BASELINES, HorizonError
 
@@ -62,7 +62,7 @@ def horizon_table(
         vary over other windows it does not say.
     """
     check_level(level)
-    if not errors:
+    if not instance("errors", errors, Mapping):
         raise InvalidArgument("errors must hold at least one seed.")
     several = list(errors.values())
     names = {name for each in several for name in each.squared} - set(BASELINES)

@@ -1,7 +1,7 @@
 """Training any `WorldModel` on its evidence lower bound, to be stopped anywhere and resumed."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..dynamics.brownian import generator
 from ..exceptions import InvalidArgument, NumericalFailure
-from ..validation import integer
+from ..validation import instance, integer
+from .checkpoint import file_path
 from .episodes import Episodes
 from .evidence import Evidence as Evidence
 from .evidence import evidence as evidence
@@ -22,6 +23,7 @@ from .progress import Progress, configuration, read_progress, write_progress
 from .regularise import Penalty, limit_spectral_norms
 from .seeds import derived
 from .settings import Settings as Settings
+from .units import deviation_or_one
 
 Model = TypeVar("Model", bound=WorldModel)
 # How much of the running covariance a gradient step keeps, once there have been many.
@@ -85,8 +87,8 @@ def train(
         progress: called after each gradient step with its number and its evidence.
 
     Raises:
-        InvalidArgument: an argument is out of range, the sizes do not fit the data, or the checkpoint is damaged, or
-            that of another training; it is then left as it is.
+        InvalidArgument: an argument is of another kind or out of range, the sizes do not fit the data, gradients are
+            switched off, or the checkpoint is damaged, or that of another training; it is then left as it is.
         NumericalFailure: the loss or its gradient is not finite; the last checkpoint is kept.
 
     Warning:
@@ -101,14 +103,24 @@ def train(
         torch.Size([2, 5])
     """
     seed, every = integer("seed", seed, least=0), integer("every", every, least=1)
+    instance("episodes", episodes, Episodes)
+    instance("settings", settings, Settings)
+    for name, value, kind in (("injection", injection, Injection), ("penalty", penalty, Penalty)):
+        if value is not None:
+            instance(name, value, kind)
+    _check_gradients(model)
     if settings.length > episodes.steps:
         raise InvalidArgument(
             f"length must be at most the {episodes.steps} steps of the episodes, got {settings.length}."
         )
+    # The first state of a window has no reward and no end.
+    asked = (model.rewards and episodes.rewards is not None, model.continues and episodes.continues is not None)
+    if settings.length < 2 and any(asked):
+        raise InvalidArgument("length must be at least 2 for a model that predicts rewards or ends, got 1.")
+    path, made = None if checkpoint is None else file_path(checkpoint), {}
     model.to(_device(model, device))
     model.fit_units(episodes)
     run = _Run(model, episodes, settings, seed, injection, penalty)
-    path, made = None if checkpoint is None else Path(checkpoint), {}
     if path is not None:
         made = configuration(model, episodes, settings, seed, injection, penalty)
         if path.exists():
@@ -149,8 +161,7 @@ class _Run:
         assert o is not None
         assert a is not None
         self.data = Episodes(o, a, r, c)
-        spread = 0.0 if episodes.rewards is None else float(episodes.rewards.double().std())
-        self.reward_unit = spread if spread > 0.0 else 1.0
+        self.reward_unit = 1.0 if episodes.rewards is None else float(deviation_or_one(episodes.rewards.double()))
         # One fused kernel for all parameters; without weight decay it is Adam.
         self.optimiser = torch.optim.AdamW(
             model.parameters(), lr=settings.rate, weight_decay=settings.weight_decay, fused=True
@@ -232,12 +243,23 @@ class _Run:
         """Go on from there.
 
         Raises:
-            InvalidArgument: the tensors are not those of the model.
+            InvalidArgument: the tensors are not those of the model; then it is left as it is.
         """
-        try:
-            self.model.load_state_dict(saved.weights)
-        except RuntimeError as error:
-            raise InvalidArgument("checkpoint must hold the model's own tensors, but its shapes are others.") from error
+        own = dict(self.model.named_parameters())
+        size = self.model.hidden + self.model.latent
+        covariance = {} if saved.covariance is None else {"covariance": saved.covariance}
+        fits = (
+            _alike(self.model.state_dict(), saved.weights)
+            and all(moments.keys() <= own.keys() for moments in (saved.first, saved.second))
+            and all(_alike({name: own[name] for name in m}, m) for m in (saved.first, saved.second))
+            and _alike({"history": self.history[: saved.step]}, {"history": saved.history})
+            and _alike({name: torch.empty(size, size).double() for name in covariance}, covariance)
+        )
+        if not fits:
+            raise InvalidArgument(
+                "checkpoint must hold the model's own tensors, but its shapes, kinds or names differ."
+            )
+        self.model.load_state_dict(saved.weights)
         self.step, self.seconds = saved.step, saved.seconds
         self.history[: saved.step] = saved.history
         self.covariance = None if saved.covariance is None else saved.covariance.to(self.device)
@@ -302,6 +324,20 @@ class _Batch(NamedTuple):
     actions: Tensor
     rewards: Tensor | None
     continues: Tensor | None
+
+
+def _alike(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
+    """Whether both hold tensors of the same names, shapes and dtypes."""
+    return wanted.keys() == found.keys() and all(
+        (value.shape, value.dtype) == (found[name].shape, found[name].dtype) for name, value in wanted.items()
+    )
+
+
+def _check_gradients(model: WorldModel) -> None:
+    if not torch.is_grad_enabled():
+        raise InvalidArgument("gradients are switched off: call train outside of torch.no_grad() and inference_mode().")
+    if not any(p.requires_grad for p in model.parameters()):
+        raise InvalidArgument("model has no weight that requires a gradient: call model.requires_grad_(True).")
 
 
 def _averaged(old: Tensor, new: Tensor, step: int) -> Tensor:

@@ -52,20 +52,39 @@ def fit_units(model: WorldModel, episodes: Episodes) -> None:
         if getattr(model, name) and getattr(episodes, name) is None:
             raise InvalidArgument(f"{name} are predicted by this model, but the episodes hold none: record them.")
     if not episodes.images:
-        deviation = episodes.deviation
-        if not bool((deviation > 0.0).all()):
-            flat = (deviation <= 0.0).nonzero().flatten().tolist()
+        deviation, seen = episodes.deviation, episodes.observations.float().flatten(0, 1)
+        # The deviation of equal numbers may be a rounding error above zero; that of a single row is none.
+        still = (seen.amin(0) == seen.amax(0)) | ~(deviation > 0.0)
+        if bool(still.any()):
+            flat = still.nonzero().flatten().tolist()
             raise InvalidArgument(f"observed numbers {flat} never change in these episodes: leave them out.")
         _buffer(model, "mean").copy_(episodes.mean)
         _buffer(model, "deviation").copy_(deviation)
     if model.rewards and episodes.rewards is not None:
-        spread = episodes.rewards.std()
         _buffer(model, "reward_mean").copy_(episodes.rewards.mean())
-        _buffer(model, "reward_deviation").copy_(spread if float(spread) > 0.0 else torch.ones(()))
+        _buffer(model, "reward_deviation").copy_(deviation_or_one(episodes.rewards))
+
+
+def deviation_or_one(values: Tensor) -> Tensor:
+    """The standard deviation of some numbers, or 1 where they are all equal: rounding may make theirs 1e-8.
+
+    Example:
+        >>> deviation_or_one(torch.full((5, 7), 0.1))
+        tensor(1.)
+    """
+    return values.std() if bool(values.amin() < values.amax()) else torch.ones_like(values.mean())
 
 
 def standardise(model: WorldModel, observations: Tensor) -> Tensor:
-    """Observations in units of their standard deviation; images as v / 255 − ½."""
+    """Observations in units of their standard deviation; images as v / 255 − ½.
+
+    Raises:
+        InvalidArgument: they are not of the model's shape.
+    """
+    shape = model.observation
+    if observations.shape[-len(shape) :] != shape:
+        said = ", ".join(map(str, shape))
+        raise InvalidArgument(f"observations must have shape (..., {said}), got {tuple(observations.shape)}.")
     mean = _buffer(model, "mean")
     return (observations.to(mean) - mean) / _buffer(model, "deviation")
 
@@ -74,7 +93,8 @@ def check_windows(model: WorldModel, observations: Tensor, actions: Tensor) -> N
     """Refuse windows that `filtered` cannot take.
 
     Raises:
-        InvalidArgument: the shapes of observations and actions do not fit each other or the model.
+        InvalidArgument: the shapes of observations and actions do not fit each other or the model, there is no window
+            or no time, or observations are of another dtype than the model.
     """
     size, given = model.action, tuple(actions.shape)
     if len(given) != 3 or given[2] != size or observations.shape != (*given[:2], *model.observation):
@@ -82,6 +102,13 @@ def check_windows(model: WorldModel, observations: Tensor, actions: Tensor) -> N
         raise InvalidArgument(
             f"observations and actions must have shapes (length, windows, {shape}) and (length, windows, {size}), got "
             f"{tuple(observations.shape)} and {given}."
+        )
+    if 0 in given:
+        raise InvalidArgument(f"observations and actions must hold at least one window and one time, got {given}.")
+    dtype = _buffer(model, "mean").dtype
+    if observations.dtype != dtype:
+        raise InvalidArgument(
+            f"observations must be {dtype} like the model, got {observations.dtype}: standardise() makes them so."
         )
 
 

@@ -16,6 +16,7 @@ from analysis.models.e6 import PENALTY, LongHorizon
 from analysis.models.quick import AGAIN, Reproduces
 from analysis.models.reading import of_arm
 from analysis.models.setting import ARMS, PILOT, SEEDS, TASKS, cell, seeds, small
+from figures.models.table import learned_tables
 from sdewm import Outcome
 from sdewm.claims import Claim
 from sdewm.claims.runner import Task
@@ -181,6 +182,28 @@ def test_small_models_are_not_taken_for_whole_ones() -> None:
     records: Sequence[Record] = [Record(key, {"diverged": None}, {}) for key in keys]
     assert len(records) == 3 * SEEDS
     assert len(of_arm(records, TASKS[0], "RSSM", "plain")) == SEEDS
+
+
+def test_categorical_models_are_in_the_tables_under_their_own_name() -> None:
+    """Their arrays say "RSSM", since that is what the model calls itself."""
+    sizes = {"whitened": {name: [1.0, 1.0, 1.0] for name in ("residual", "drift", "spread")}}
+    sizes["whitened"]["transition"] = {n: [1.0, 1.0, 1.0] for n in ("1", "5", "10", "25", "50")}  # type: ignore[assignment]
+    norms = ("frobenius, raw", "frobenius, whitened", "spectral, raw", "spectral, whitened")
+    values = {
+        "diverged": None,
+        "jacobian": dict.fromkeys(norms, 1.0),
+        "residuals": {"mean squares a coordinate, with intervals over episodes": sizes},
+        "growth": {},
+    }
+    errors = {"RSSM": 0.25, "mean": 1.0, "persistence": 4.0, "ridge": 0.81}
+    arrays = {f"horizon/{name}": np.full(100, value) for name, value in errors.items()}
+    arrays |= {"perturbed/noise/0.1": np.full(100, 0.5), "lyapunov": np.zeros(3)}
+    keys = [Task(Regularises(), cell(TASKS[0], "categorical RSSM", "plain", seed), "standard").key for seed in range(3)]
+    tables = learned_tables({"case": ({}, [Record(key, values, arrays) for key in keys])})
+    for rows in tables.values():
+        assert any("categorical RSSM" in row for row in rows) or len(rows) == 1
+    first = next(iter(tables.values()))
+    assert ("pendulum-swingup", "categorical RSSM", "observation", *("0.500 [0.500 0.500]",) * 5) in first
 
 
 def test_what_is_open_is_said_to_be_open() -> None:

@@ -200,3 +200,34 @@ def test_shapes_without_memory_are_the_real_ones(name):
 
 def test_every_kind_is_tested():
     assert {type(model) for model in MODELS.values()} == {build for _, build in KINDS.values()}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_a_model_keeps_its_dtype(dtype, tmp_path):
+    """Weights that are not numbers of float32, which would be rounded by a model of that kind."""
+    model = RSSM(RSSMArchitecture(observation=2, action=1, hidden=4, width=5)).to(dtype)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.div_(3.0)
+    save(model, tmp_path / "model")
+    back = load(tmp_path / "model")
+    for name, value in model.state_dict().items():
+        assert back.state_dict()[name].dtype == dtype
+        assert torch.equal(back.state_dict()[name], value)
+
+
+def test_tensors_are_numbers_of_one_kind(path):
+    tensors, whole = load_file(path), path.read_bytes()
+    name = next(iter(tensors))
+    for wrong in ({name: tensors[name].double()}, {key: v.to(torch.int32) for key, v in tensors.items()}):
+        path.write_bytes(whole)
+        rewritten(path, {**tensors, **wrong})
+        with pytest.raises(InvalidArgument, match="floating-point numbers of one kind"):
+            load(path)
+
+
+@pytest.mark.parametrize("name", [3, None, "a\0b", "x" * 300])
+def test_what_cannot_name_a_file_is_refused(name, model):
+    for call in (lambda: save(model, name), lambda: load(name)):
+        with pytest.raises(InvalidArgument, match="path must name a file"):
+            call()

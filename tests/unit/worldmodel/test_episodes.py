@@ -26,10 +26,10 @@ def test_windows_are_slices_in_the_order_of_starts():
 
 
 def test_windows_keep_rewards_and_ends_beside_their_actions():
-    rewards, continues = numbered((2, 7)), 100.0 + numbered((2, 7))
+    rewards, continues = numbered((2, 7)), 1.0 / (1.0 + numbered((2, 7)))
     windows = Episodes(numbered((2, 8, 1)), numbered((2, 7, 1)), rewards, continues).windows((0, 3), 4)
     assert torch.equal(windows.actions[..., 0], windows.rewards)
-    assert torch.equal(windows.continues, 100.0 + windows.rewards)
+    assert torch.equal(windows.continues, 1.0 / (1.0 + windows.rewards))
     assert windows.rewards[2].tolist() == [3, 4, 5, 6]
 
 
@@ -59,6 +59,15 @@ def test_windows_must_fit(starts, length):
         episodes.windows(starts, length)
 
 
+@pytest.mark.parametrize("starts", [3, (0.5,), "01", None])
+def test_starts_are_whole_numbers(starts):
+    episodes = Episodes(torch.zeros(2, 8, 1), torch.zeros(2, 7, 1))
+    with pytest.raises(InvalidArgument, match="starts must be a sequence of whole numbers"):
+        episodes.windows(starts, 2)
+    for good in (range(2), torch.tensor([0, 1]), [0, 1]):
+        assert len(episodes.windows(good, 2)) == 4
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -74,6 +83,15 @@ def test_windows_must_fit(starts, length):
         ({"actions": torch.full((2, 7, 1), torch.inf)}, "finite"),
         ({"rewards": torch.full((2, 7), torch.nan)}, "finite"),
         ({"continues": torch.full((2, 7), torch.nan)}, "finite"),
+        ({"continues": torch.full((2, 7), 2.0)}, r"continues must be 1 .* outside of \[0, 1\]"),
+        ({"observations": [[1.0]]}, "observations must be a tensor of real numbers, got list"),
+        ({"observations": torch.zeros(2, 8, 1, requires_grad=True)}, r"observations.detach\(\)"),
+        ({"actions": None}, "actions must be a tensor of real numbers, got NoneType"),
+        ({"actions": torch.zeros(2, 7, 1, dtype=torch.complex64)}, "actions must be .* got complex"),
+        ({"rewards": torch.zeros(2, 7).numpy()}, "rewards must be a tensor of real numbers, got ndarray"),
+        ({"observations": torch.zeros(0, 8, 1), "actions": torch.zeros(0, 7, 1)}, "at least one episode"),
+        ({"observations": torch.zeros(2, 1, 1), "actions": torch.zeros(2, 0, 1)}, "at least one episode, one step"),
+        ({"observations": torch.zeros(2, 8, 0)}, "one number"),
     ],
 )
 def test_shapes_and_values_are_checked(changes, message):

@@ -301,8 +301,10 @@ def test_windows_and_arguments_are_checked(linear, data, test_data):
     errors = horizon_error(linear, data, test_data, warm=WARM, horizon=2)
     with pytest.raises(InvalidArgument, match="what must be one of"):
         errors.rms("linear", "return")
-    with pytest.raises(InvalidArgument, match="name must be one of"):
+    with pytest.raises(InvalidArgument, match="what='reward' was not predicted"):
         errors.rms("linear", "reward")
+    with pytest.raises(InvalidArgument, match="name must be one of 'linear'"):
+        errors.rms("cubic")
 
 
 def by_simulation(model, windows, warm, samples, seed):

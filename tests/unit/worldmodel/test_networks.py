@@ -14,6 +14,14 @@ def draw(seed=0):
 SHAPES = [((3, 32, 32), (4, 4)), ((1, 64, 64), (4, 4)), ((3, 16, 48), (4, 12)), ((2, 144, 144), (9, 9))]
 
 
+def test_an_image_of_as_many_pixels_in_another_order_is_refused():
+    encoder = ImageEncoder(draw(), (3, 32, 32), 4, 5)
+    assert encoder(torch.zeros(2, 3, 32, 32)).shape == (2, 5)
+    for shape in ((2, 3, 64, 16), (2, 3, 16, 64), (3, 64, 64), (2, 1, 32, 96)):
+        with pytest.raises(InvalidArgument, match=r"images must have shape \(..., 3, 32, 32\), got"):
+            encoder(torch.zeros(shape))
+
+
 @pytest.mark.parametrize(("shape", "smallest"), SHAPES)
 def test_images_are_halved_and_doubled_again(shape, smallest):
     encoder, decoder = ImageEncoder(draw(), shape, 2, 5), ImageDecoder(draw(), 6, shape, 2)

@@ -11,6 +11,7 @@ from sdewm.worldmodel.checkpoint import load, save
 from sdewm.worldmodel.episodes import Episodes
 from sdewm.worldmodel.model import Pushed
 from sdewm.worldmodel.neural_sde import Architecture, NeuralSDE
+from sdewm.worldmodel.rssm import RSSMArchitecture
 
 from .conftest import SMALL
 
@@ -106,11 +107,24 @@ def test_units_are_those_of_the_data(model, data):
         ({"scale_floor": 0.0}, "scale_floor"),
         ({"embedding": 0}, "embedding"),
         ({"observation": (3, 20, 32)}, "multiples of 16"),
+        ({"continues": 1}, "continues must be a bool, got int"),
     ],
 )
 def test_architecture_is_checked(changes, message):
     with pytest.raises(InvalidArgument, match=message):
         Architecture(**{"observation": 1, "action": 1, **changes})
+
+
+def test_an_architecture_of_another_model_is_refused():
+    with pytest.raises(InvalidArgument, match="architecture must be a Architecture, got RSSMArchitecture"):
+        NeuralSDE(RSSMArchitecture(observation=2, action=1))
+
+
+def test_observations_that_are_whole_numbers_are_refused(model, data):
+    """The actions would be cut off to whole numbers beside them."""
+    seen = torch.zeros(5, 3, 2, dtype=torch.int64)
+    with pytest.raises(InvalidArgument, match=r"must be torch.float32 like the model, got torch.int64"):
+        model.filtered(seen, torch.full((5, 3, 1), 0.5), seed=0)
 
 
 def test_a_saved_model_is_loaded_unchanged(model, tmp_path):

@@ -230,6 +230,7 @@ def test_rotation_there_and_back():
         ({"kind": "rotation", "pairs": [(0, 1), (1, 2)]}, "different columns"),
         ({"kind": "rotation", "pairs": [(0, 1, 2)]}, "pairs must be pairs"),
         ({"kind": "rotation", "pairs": [0, 1]}, "pairs must be pairs"),
+        ({"kind": "rotation", "pairs": 5}, "pairs must be a sequence of .* got int"),
         ({"kind": "rotation", "pairs": [(0.0, 1)]}, "pairs must be pairs"),
     ],
 )

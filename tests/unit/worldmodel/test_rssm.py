@@ -280,9 +280,10 @@ def test_units_of_images_and_rewards(data):
     torch.testing.assert_close(
         model.reward(x), model.reward_head(x)[..., 0] * rewards.std() + rewards.mean(), rtol=1e-5, atol=1e-5
     )
-    # Rewards that never change have a unit, too.
-    model.fit_units(Episodes(images, actions, torch.full((3, 4), 2.0)))
-    torch.testing.assert_close(model.reward(x), model.reward_head(x)[..., 0] + 2.0)
+    # Rewards that never change have a unit, too, also where rounding gives them a deviation.
+    for value in (2.0, 0.3):
+        model.fit_units(Episodes(images, actions, torch.full((3, 4), value)))
+        torch.testing.assert_close(model.reward(x), model.reward_head(x)[..., 0] + value)
     model = RSSM(GAUSSIAN)
     model.fit_units(data)
     standard = model.standardise(data.observations).flatten(0, 1)
@@ -299,6 +300,7 @@ def test_units_of_images_and_rewards(data):
         ({"free_nats": -1.0}, "free_nats must be at least 0"),
         ({"uniform": 0.0}, "uniform must lie strictly between 0 and 1"),
         ({"observation": (3, 30, 32)}, "multiples of 16"),
+        ({"rewards": "no"}, "rewards must be a bool, got str"),
     ],
 )
 def test_architecture_is_checked(changes, message):
@@ -329,9 +331,25 @@ def test_what_does_not_fit_is_refused(data):
         model.continuing(normal(1, 9))
     with pytest.raises(InvalidArgument, match=r"sizes \(\(3, 16, 32\), 1\), got \(2, 1\)"):
         RSSM(IMAGES).check(data)
+    with pytest.raises(InvalidArgument, match=r"must be torch.float64 like the model, got torch.float32"):
+        model.filtered(seen.float(), actions, seed=0)
+    with pytest.raises(InvalidArgument, match="at least one window and one time"):
+        model.filtered(seen[:, :0], actions[:, :0], seed=0)
+    with pytest.raises(InvalidArgument, match="at least one window and one time"):
+        model.filtered(seen[:0], actions[:0], seed=0)
+    # One number would be spread over both without a word.
+    with pytest.raises(InvalidArgument, match=r"observations must have shape \(..., 2\), got \(5, 1\)"):
+        model.standardise(torch.zeros(5, 1))
+    with pytest.raises(InvalidArgument, match="architecture must be a RSSMArchitecture, got dict"):
+        RSSM(vars(GAUSSIAN))
     still = Episodes(torch.cat((data.observations[..., :1], torch.ones(24, 41, 1)), dim=2), data.actions)
     with pytest.raises(InvalidArgument, match=r"numbers \[1\] never change"):
         RSSM(GAUSSIAN).fit_units(still)
+    # The deviation of equal numbers in floating point need not be zero.
+    tenth = Episodes(torch.full((24, 41, 1), 0.1), data.actions)
+    assert float(tenth.deviation) > 0.0
+    with pytest.raises(InvalidArgument, match=r"numbers \[0\] never change"):
+        RSSM(RSSMArchitecture(observation=1, action=1)).fit_units(tenth)
     for name in ("rewards", "continues"):
         with pytest.raises(InvalidArgument, match=f"{name} are predicted by this model"):
             RSSM(RSSMArchitecture(**{**vars(GAUSSIAN), name: True})).fit_units(data)

@@ -68,6 +68,8 @@ def test_text_and_csv_say_the_same():
 def test_arguments_are_checked():
     with pytest.raises(InvalidArgument, match="at least one seed"):
         horizon_table({})
+    with pytest.raises(InvalidArgument, match="errors must be a Mapping, got list"):
+        horizon_table([error(0.1)])
     with pytest.raises(InvalidArgument, match="at most the 3 steps that were predicted, got 4"):
         horizon_table({0: error(0.1)}, horizons=(4,))
     with pytest.raises(InvalidArgument, match="horizon must be a whole number"):

@@ -343,7 +343,7 @@ def test_parts_of_a_checkpoint_must_fit(data, tmp_path):
     with pytest.raises(InvalidArgument, match="do not fit each other"):
         train(fresh(), data, short, seed=3, checkpoint=path)
     save_file({**tensors, "weights/prior": torch.zeros(1, 5)}, path, words)
-    with pytest.raises(InvalidArgument, match="its shapes are others"):
+    with pytest.raises(InvalidArgument, match="shapes, kinds or names differ"):
         train(fresh(), data, short, seed=3, checkpoint=path)
 
 
