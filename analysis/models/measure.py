@@ -36,9 +36,11 @@ from sdewm.worldmodel import (
 
 Array = NDArray[np.float64]
 
-# Strengths of the perturbed observations: standard deviations, degrees, shares; and factors on all masses.
+# Strengths of the perturbed observations: standard deviations, degrees, shares; and factors on all masses;
+# and how many steps ahead the root mean square error is kept.
 PERTURBED = {"noise": (0.1, 0.3, 1.0), "rotation": (5.0, 15.0, 45.0), "masking": (0.1, 0.3, 0.6)}
 MASSES = (1.2, 1.5, 2.0)
+PERTURBED_AT = (1, 10, 25, 50, 100)
 GROWTH_STEPS, GROWTH_STATES, GROWTH_SIZES = 50, 128, (0.01, 0.1, 1.0)
 JACOBIAN_STATES = 256
 
@@ -98,20 +100,35 @@ def measured(
     if "jacobian" in s["measured"]:
         values["jacobian"] = jacobian_norms(model, held_out, s["warm"])
     if "perturbed" in s["measured"]:
+        errors: dict[str, Array] = {}
         for kind, strengths in PERTURBED.items():
             pairs = angle_pairs(s["task"]) if kind == "rotation" else None
             for strength in strengths:
                 seen = perturb_observations(held_out, kind, strength, seed=0, pairs=pairs, units=episodes)
-                arrays[f"perturbed/{kind}/{strength:g}"] = open_loop_error(model, held_out, seen, s)
+                errors[f"{kind}/{strength:g}"] = open_loop_error(model, held_out, seen, s)
         for mass in MASSES:
             other = data(s["task"], **s["held out"], mass=mass)
-            arrays[f"perturbed/mass/{mass:g}"] = open_loop_error(model, other, other, s)
+            errors[f"mass/{mass:g}"] = open_loop_error(model, other, other, s)
+        steps = [n for n in PERTURBED_AT if n <= s["horizon"]]
+        values["perturbed"] = {
+            name: {str(n): float(np.sqrt(squares[n - 1])) for n in steps} for name, squares in errors.items()
+        }
     if "growth" in s["measured"]:
         values["growth"], more = growth(model, held_out, s["warm"])
         arrays |= more
     if "residuals" in s["measured"]:
-        values["residuals"] = latent_residuals(model, held_out, warm=s["warm"], horizon=50, seed=0).to_dict()
-    return values, arrays
+        found = latent_residuals(model, held_out, warm=s["warm"], horizon=50, seed=0).to_dict()
+        values["residuals"] = {name: value for name, value in found.items() if name not in ("drift", "diffusion")}
+    return shortened(values), {name: array.astype(np.float32) for name, array in arrays.items()}
+
+
+def shortened(value: Any) -> Any:
+    """Plain values with numbers of six digits, which is far below any interval: records are kept in the project."""
+    if isinstance(value, Mapping):
+        return {name: shortened(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [shortened(each) for each in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def open_loop_error(model: WorldModel, truth: Episodes, seen: Episodes, s: Any) -> Array:

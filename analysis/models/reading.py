@@ -28,7 +28,8 @@ def error_at(steps: int, predictor: str | None = None) -> Callable[[Record], flo
     """Root mean square open-loop error so many steps ahead, of the model or of a baseline."""
 
     def read(record: Record) -> float:
-        name = record.key["settings"]["model"] if predictor is None else predictor
+        # A categorical model's arrays go by what the model calls itself.
+        name = record.key["settings"]["model"].removeprefix("categorical ") if predictor is None else predictor
         return float(np.sqrt(record.arrays[f"horizon/{name}"][steps - 1]))
 
     return read

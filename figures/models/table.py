@@ -82,10 +82,10 @@ def _perturbed(records: Sequence[Record]) -> Iterator[Row]:
     yield ("task", "model", "perturbation", "strength", "ratio")
     for task, model, found in _plain(records):
         clean = _root(found, f"horizon/{predictor(found[0])}", 25)
-        for name in sorted(found[0].arrays):
-            if name.startswith("perturbed/"):
-                _, kind, strength = name.split("/")
-                yield (task, model, kind, strength, _cell(_root(found, name, 25) / clean, 2))
+        for name in found[0].values["perturbed"]:
+            kind, strength = name.split("/")
+            errors = _each(found, lambda r, n=name: r.values["perturbed"][n]["25"])  # type: ignore[misc]
+            yield (task, model, kind, strength, _cell(errors / clean, 2))
 
 
 def _jacobians(records: Sequence[Record]) -> Iterator[Row]:

@@ -75,7 +75,7 @@ class Store:
         files: dict[str, Any] = {}
         if record.arrays:
             buffer = BytesIO()
-            np.savez(buffer, allow_pickle=False, **dict(record.arrays))
+            np.savez_compressed(buffer, allow_pickle=False, **dict(record.arrays))
             write_whole(self.place / f"{name}.npz", buffer.getvalue())
             files = {"file": f"{name}.npz", "sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}
         content = {"schema": SCHEMA, "key": dict(record.key), "values": dict(record.values), "arrays": files}

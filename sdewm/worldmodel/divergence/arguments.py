@@ -14,6 +14,7 @@ from ...exceptions import InvalidArgument
 from ...grid import TimeGrid
 from ...theory.bounds.rollout import draw_normals
 from ...validation import integer, one_of, positive, strings
+from .check_map import first_line
 from .driven import DrivenMap, call_of, home_of
 
 # Without actions somebody has to say how long a rollout is.
@@ -28,16 +29,25 @@ def start_states(step: Any, states: Any) -> Tensor:
     """
     dtype, device = home_of(step)
     if isinstance(states, np.ndarray):
+        if states.dtype.kind not in "fiub":
+            raise InvalidArgument(f"states must be float32 or float64, got an array of {states.dtype}.")
         # A plain array says nothing of the model's dtype; a tensor is taken at its word.
-        array = torch.from_numpy(np.ascontiguousarray(states))
+        array = torch.from_numpy(np.array(states, dtype=states.dtype.newbyteorder("="), order="C"))
         states = array.to(device=device, dtype=dtype if dtype is not None and array.dtype.is_floating_point else None)
     if not isinstance(states, Tensor) or states.ndim != 2 or states.shape[1] < 1:
         given = tuple(states.shape) if isinstance(states, Tensor) else type(states).__name__
         raise InvalidArgument(f"states must be a tensor or an array (paths, dim), got {given}; one row a start.")
+    if states.layout != torch.strided or states.device.type == "meta":
+        raise InvalidArgument(
+            f"states must be a dense tensor that holds numbers, got {str(states.layout).removeprefix('torch.')} on "
+            f"{states.device}."
+        )
     if states.dtype not in (torch.float32, torch.float64):
         raise InvalidArgument(f"states must be float32 or float64, got {states.dtype}; pass states.float().")
     if len(states) < 2:
-        raise InvalidArgument("states must have at least 2 rows, for intervals over states, got 1; 100 are better.")
+        raise InvalidArgument(
+            f"states must have at least 2 rows, for intervals over states, got {len(states)}; 100 are better."
+        )
     if not bool(states.isfinite().all()):
         raise InvalidArgument("states must be finite, got NaN or an infinity; leave out the rows that have one.")
     if isinstance(step, StepMap) and step.dim != states.shape[1]:
@@ -77,7 +87,13 @@ def driven_map(step: Any, states: Tensor, actions: Any, noise_dim: int, horizon:
 
 
 def _actions(actions: Any, states: Tensor) -> Tensor:
-    given: Tensor = torch.as_tensor(actions)
+    try:
+        given: Tensor = torch.as_tensor(actions)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidArgument(
+            f"actions must be a tensor or an array of numbers (steps, paths, action), got {type(actions).__name__} "
+            f"({first_line(error)})."
+        ) from error
     shape = tuple(given.shape)
     if given.ndim == 2:
         given = given[:, None].expand(-1, len(states), -1)
@@ -87,7 +103,8 @@ def _actions(actions: Any, states: Tensor) -> Tensor:
         )
     if given.is_complex() or not bool(given.isfinite().all()):
         raise InvalidArgument("actions must be finite real numbers; encode discrete ones as one-hot rows.")
-    return given.to(states)
+    # A copy: a step that writes into its actions must not write into the caller's.
+    return given.detach().to(states).clone()
 
 
 def groups_of(groups: Any, paths: int) -> NDArray[np.int64]:
@@ -98,9 +115,18 @@ def groups_of(groups: Any, paths: int) -> NDArray[np.int64]:
     """
     if groups is None:
         return np.arange(paths)
-    labels = np.asarray(groups.cpu() if isinstance(groups, Tensor) else groups)
+    try:
+        labels = np.asarray(groups.detach().cpu() if isinstance(groups, Tensor) else groups)
+    except ValueError as error:
+        raise InvalidArgument(
+            f"groups must have one label for each of {paths} states, got lists of several lengths."
+        ) from error
     if labels.shape != (paths,):
         raise InvalidArgument(f"groups must have one label for each of {paths} states, got shape {labels.shape}.")
+    if labels.dtype.kind == "O":
+        raise InvalidArgument("groups must be numbers or strings, all of one kind, got a mixture of types.")
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise InvalidArgument("groups must name the group of each state, got NaN; number the groups.")
     _, cluster = np.unique(labels, return_inverse=True)
     if cluster.max() < 1:
         raise InvalidArgument("groups must name at least two groups: intervals need several that are independent.")
@@ -113,6 +139,8 @@ def sizes_of(sizes: Any) -> tuple[float, ...]:
     Raises:
         InvalidArgument: there is none, or one is not above zero.
     """
+    if isinstance(sizes, (np.ndarray, Tensor)):
+        sizes = sizes.tolist()
     listed = tuple(sizes) if isinstance(sizes, Sequence) and not isinstance(sizes, str) else (sizes,)
     result = tuple(sorted({positive("sizes", size) for size in listed}))
     if not result:

@@ -11,6 +11,7 @@ from ...dynamics.brownian import generator
 from ...exceptions import NumericalFailure, Refused
 from .derivative import WITHOUT, Matrices, pushed
 from .driven import DrivenMap
+from .units import column_sizes
 
 # Derivatives that differ by this part of their size count as different.
 _TOLERANCE = 0.05
@@ -41,7 +42,7 @@ def check_derivative(step: Any, driven: DrivenMap, states: Tensor, matrices: Mat
     rows = torch.linspace(0, len(states[0]) - 1, min(len(states[0]), _ROWS)).long()
     index = rows.to(states[0].device)
     some, points = driven.rows(rows), [states[n][index] for n in steps]
-    scale = _scale(states)
+    scale = column_sizes(states)
     if states[0].dtype == torch.float32:
         some, points = in_double(step, some, points)
     scale = scale.to(points[0])
@@ -81,16 +82,10 @@ def in_double(step: Any, driven: DrivenMap, points: list[Tensor]) -> tuple[Drive
     return driven, points
 
 
-def _scale(states: Tensor) -> Tensor:
-    """The spread of each column, or its size where it has none: how far a probe goes."""
-    x = states.flatten(0, -2).cpu().double()
-    spread, size = x.std(0), x.abs().amax(0)
-    return torch.where(spread > 1e-6 * size, spread, torch.where(size > 0.0, size, torch.ones_like(size)))
-
-
 def _mismatch(function: Callable[[Tensor], Tensor], x: Tensor, v: Tensor, automatic: Tensor) -> tuple[Tensor, Tensor]:
     """Which entries are wrong at every length, and the difference quotient of the middle one."""
     digits = float(torch.finfo(x.dtype).eps)
+    here = function(x).detach()
     wrong, kept = torch.ones_like(automatic, dtype=torch.bool), automatic
     gap = before = torch.zeros_like(automatic)
     with torch.no_grad():
@@ -100,14 +95,31 @@ def _mismatch(function: Callable[[Tensor], Tensor], x: Tensor, v: Tensor, automa
             measured = (ahead - behind) / (2.0 * h)
             rounding = 20.0 * digits / h * (ahead.abs() + behind.abs() + 1e-3 * ahead.abs().amax(0))
             bound = _TOLERANCE * (measured.abs() + automatic.abs()) + rounding
-            gap = (measured - automatic).abs()
+            # At a kink, such as a unit at rest, any slope between those of its two sides is a derivative.
+            left, right = (here - behind) / h, (ahead - here) / h
+            gap = (torch.minimum(left, right) - automatic).clamp_min(0.0)
+            gap = torch.maximum(gap, automatic - torch.maximum(left, right))
             wrong &= gap > bound
             if k == 1:
                 kept, before = measured, gap
     return wrong & (gap > 0.2 * before), kept
 
 
-def _complain(wrong: Tensor, used: Tensor, seen: Tensor) -> None:
+def check_readout_derivative(read: Callable[[Tensor], Tensor], states: Tensor, seed: int) -> None:
+    """The same for a read-out of states (steps, paths, dim).
+
+    Raises:
+        Refused: the derivative of an output is not that of its values.
+    """
+    index = torch.linspace(0, len(states[0]) - 1, min(len(states[0]), _ROWS)).long()
+    x, source = states[len(states) // 2][index.to(states.device)], generator(seed, "divergence: read-out probe")
+    v = torch.randn(x.shape, generator=source, dtype=torch.float64).to(x) * column_sizes(states).to(x)
+    automatic = pushed(read, x, [v], "measure")[0]
+    wrong, measured = _mismatch(read, x, v, automatic)
+    _complain(wrong, automatic, measured, "measure")
+
+
+def _complain(wrong: Tensor, used: Tensor, seen: Tensor, what: str = "step") -> None:
     share = wrong.double().mean(0)
     columns = (share > _SHARE).nonzero().flatten().tolist()
     if not columns:
@@ -115,10 +127,11 @@ def _complain(wrong: Tensor, used: Tensor, seen: Tensor) -> None:
     column = columns[0]
     row = int(wrong[:, column].nonzero()[0])
     raise Refused(
-        f"the derivative of step is not that of its values in {len(columns)} of {len(share)} outputs: output {column} "
-        f"changes at the rate {float(seen[row, column]):.3g} along a probe where automatic differentiation says "
-        f"{float(used[row, column]):.3g}. A straight-through sampler, a detach, an argmax or a no_grad block does "
-        f"that: hand in the probability map in place of the sampled one, or {WITHOUT}"
+        f"the derivative of {what} is not that of its values in {len(columns)} of {len(share)} outputs: output "
+        f"{column} changes at the rate {float(seen[row, column]):.3g} along a probe where automatic "
+        f"differentiation says {float(used[row, column]):.3g}. A straight-through sampler, a detach, "
+        f"an argmax, a no_grad block or half precision inside does that: hand in the probability map in place of the "
+        f"sampled one, or {WITHOUT}"
     )
 
 

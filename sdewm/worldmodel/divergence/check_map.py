@@ -20,22 +20,53 @@ def check_map(driven: DrivenMap, x: Tensor) -> None:
         NumericalFailure: an output is not finite.
         Refused: the step draws random numbers of its own, or mixes its rows.
     """
-    kept = x.clone()
+    given = {"x": x, "a": driven.actions, "noise": driven.noise}
+    kept = {name: value.clone() for name, value in given.items() if value is not None}
     y = evaluated(driven, x)
-    if not torch.equal(x, kept):
-        raise InvalidArgument("step changes its argument x in place: let it work on x.clone().")
+    for name, value in kept.items():
+        if not torch.equal(given[name], value):  # type: ignore[arg-type]
+            raise _in_place(name)
     check_value(driven, y, x)
-    size = float(y.abs().max())
-    allowed = _ROUNDINGS * float(torch.finfo(x.dtype).eps) * max(size, float(x.abs().max()))
-    again = float((evaluated(driven, x) - y).abs().max())
-    if again > allowed:
-        raise Refused(
-            f"step draws random numbers of its own: two calls with the same arguments differ by {again:.3g}; hand the "
-            f"noise in, as step(x, a, noise) with noise_dim= standard normals a row, and put layers such as dropout in "
-            f"eval mode."
-        )
+    allowed = allowed_gap(x, y)
+    _check_again(evaluated(driven, x), y, 0)
     for row in sorted({0, len(x) // 2, len(x) - 1}):
         _check_alone(driven, x, y, row, allowed)
+
+
+def check_repeats(driven: DrivenMap, base: Tensor) -> None:
+    """The same at every step of a rollout: that its states come out again.
+
+    Dropout with a small rate, or a module that counts its calls, may show itself only here.
+
+    Raises:
+        InvalidArgument, Refused: as for `check_map`.
+    """
+    for n in range(driven.horizon):
+        x = base[n].clone()
+        with torch.no_grad():
+            y = driven(n, x)
+        if not torch.equal(x, base[n]):
+            raise _in_place("x")
+        _check_again(y, base[n + 1], n)
+
+
+def _check_again(y: Tensor, before: Tensor, n: int) -> None:
+    gap = float((y - before).abs().max())
+    if not gap <= allowed_gap(before, before):
+        raise Refused(
+            f"step draws random numbers of its own, or keeps something from call to call: two calls with the same "
+            f"arguments, at step {n}, differ by {gap:.3g}; hand the noise in, as step(x, a, noise) with noise_dim= "
+            f"standard normals a row, put layers such as dropout in eval mode, and keep memory in x."
+        )
+
+
+def allowed_gap(x: Tensor, y: Tensor) -> float:
+    """By how much two evaluations may differ for their rounding."""
+    return _ROUNDINGS * float(torch.finfo(x.dtype).eps) * max(float(y.abs().max()), float(x.abs().max()))
+
+
+def _in_place(name: str) -> InvalidArgument:
+    return InvalidArgument(f"step changes its argument {name} in place: let it work on {name}.clone().")
 
 
 def _check_alone(driven: DrivenMap, x: Tensor, y: Tensor, row: int, allowed: float) -> None:
@@ -47,8 +78,8 @@ def _check_alone(driven: DrivenMap, x: Tensor, y: Tensor, row: int, allowed: flo
         raise
     except Exception as error:
         raise InvalidArgument(
-            f"step must take any number of rows, but with row {row} alone it fails ({_first(error)}): what belongs to "
-            f"a row goes into x or a, and batch normalisation into eval mode."
+            f"step must take any number of rows, but with row {row} alone it fails ({first_line(error)}): what belongs "
+            f"to a row goes into x or a, and batch normalisation into eval mode."
         ) from error
     if not isinstance(alone, Tensor) or alone.shape != (1, y.shape[1]):
         got = tuple(alone.shape) if isinstance(alone, Tensor) else type(alone).__name__
@@ -75,8 +106,8 @@ def evaluated(driven: DrivenMap, x: Tensor) -> Any:
         raise
     except Exception as error:
         raise InvalidArgument(
-            f"step cannot be called as {spelled(driven)} with {described(driven, x)}: {_first(error)}; pass states, "
-            f"actions and noise_dim in the model's shapes and dtype."
+            f"step cannot be called as {spelled(driven)} with {described(driven, x)}: {first_line(error)}; pass "
+            f"states, actions and noise_dim in the model's shapes and dtype."
         ) from error
 
 
@@ -117,5 +148,6 @@ def check_value(driven: DrivenMap, y: Any, x: Tensor) -> None:
         )
 
 
-def _first(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, without its full stop."""
     return (str(error).splitlines() or [type(error).__name__])[0][:160].rstrip(".")

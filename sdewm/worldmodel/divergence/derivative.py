@@ -18,7 +18,7 @@ Rows = Callable[[Tensor], Tensor]
 WITHOUT = "pass jacobians=False for the measured growth alone."
 
 
-def pushed(function: Rows, x: Tensor, tangents: list[Tensor]) -> list[Tensor]:
+def pushed(function: Rows, x: Tensor, tangents: list[Tensor], what: str = "step") -> list[Tensor]:
     """J v of each row for several v, (paths, dim) each.
 
     By double backpropagation, and by forward differentiation where that is not to be had (fused recurrent kernels): in
@@ -46,8 +46,8 @@ def pushed(function: Rows, x: Tensor, tangents: list[Tensor]) -> list[Tensor]:
                 return [jvp(function, (x,), (v,))[1] for v in tangents]
         except (RuntimeError, NotImplementedError) as forward:
             raise Refused(
-                f"step cannot be differentiated, neither by double backpropagation ({_first(reverse)}) nor in forward "
-                f"mode ({_first(forward)}): {WITHOUT}"
+                f"{what} cannot be differentiated, neither by double backpropagation ({_first(reverse)}) nor in "
+                f"forward mode ({_first(forward)}): {WITHOUT}"
             ) from forward
 
 

@@ -4,21 +4,24 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ...exceptions import InvalidArgument, Refused
+from ...exceptions import Refused
 from ...jacobian.probes import Columns, selected
 from ...validation import integer, positive
 from ...validation import level as check_level
 from .arguments import driven_map, groups_of, names_of, sizes_of, start_states
-from .check_derivative import check_derivative
-from .check_map import check_map
+from .check_derivative import check_derivative, check_readout_derivative
+from .check_map import check_map, check_repeats
+from .check_readout import check_readout
 from .derivative import Matrices
-from .flags import flags_of
+from .flags import CHAOS, chaos_flags, cluster_flags, flags_of, spread_of
 from .injection import KINDS, injections
 from .measure import base_states, rounding_floor
-from .random_state import untouched
+from .random_state import kept_buffers, untouched
 from .report import bounds_of, curves_of, jacobians_of, metric_of
 from .result import Bounds, Divergence, Jacobians
 from .units import UNITS, WHITENED, Unit, raw_unit, whitened_unit
@@ -78,7 +81,8 @@ def divergence(
         groups: a label for each state; states with one label, such as an episode's, are one cluster of the intervals.
         jacobians: False measures only: for steps that are not differentiable.
         jacobian_states, bound_states: number of states for exact Jacobians and for bounds, which cost more; 0 bounds
-            leaves them out.
+            leaves them out. For many columns fewer are taken, or none, and `flags` say so: the growth and its
+            first-order prediction need no matrices.
         tolerance: how far the first order may be off to count as right.
         level: of the intervals, over clusters of states, for the directions that were drawn, each point by itself.
         seed: fixes all noise; that of path i does not depend on the number of paths.
@@ -123,31 +127,46 @@ def divergence(
     cluster = groups_of(groups, len(start))
     chosen = selected(of, start.shape[1])
     columns = (torch.arange(start.shape[1]) if chosen is None else chosen).to(start.device)
-    with torch.inference_mode(False), untouched(start.device):
+    # Inference mode lets nothing be differentiated, and fused attention nothing twice.
+    differentiable = torch.inference_mode(False), sdpa_kernel(SDPBackend.MATH)
+    with differentiable[0], differentiable[1], untouched(start.device), kept_buffers(step, measure):
         driven = driven_map(step, start, actions, noise_dim, horizon, seed)
         check_map(driven, start)
         base = base_states(driven, start)
-        read = _checked_measure(measure, start)
+        check_repeats(driven, base)
+        read = None if measure is None else check_readout(measure, start)
         matrices = Matrices()
         if jacobians:
             check_derivative(step, driven, base[:-1], matrices, seed)
+            if read is not None:
+                check_readout_derivative(read, base, seed)
         scales = _units(unit_names, base, columns)
         each = [
             (kind, unit, injections(kind, unit, len(start), driven.horizon, counts["directions"], seed))
             for unit in scales
             for kind in kinds
         ]
-        floors = {unit.name: rounding_floor(driven, base, unit, columns, seed).numpy() for unit in scales}
+        rounding = {unit.name: rounding_floor(driven, base, unit, columns, seed).numpy() for unit in scales}
+        spreads = {unit.name: spread_of(unit, base, columns) for unit in scales}
+        # Rounding that has grown as large as the states is chaos: errors of that size have not died away.
+        floors = {name: np.minimum(floor, CHAOS * spreads[name]) for name, floor in rounding.items()}
         curves = curves_of(driven, base, each, c, columns, read, jacobians, floors, cluster, level, tolerance)
+        # After all those calls too: a step may have learned from them.
+        check_repeats(driven, base)
         metrics = {unit.name: metric_of(unit, base, columns) for unit in scales}
         report: Jacobians | None = None
         bounds: tuple[Bounds, ...] = ()
+        clusters = int(cluster.max()) + 1
         flags = flags_of(scales, base, columns, c, curves)
+        flags += chaos_flags(rounding, spreads, start.dtype)
+        flags += cluster_flags(clusters, "states" if groups is None else "groups")
         if jacobians:
             report = jacobians_of(
                 driven, base, metrics, counts["jacobian_states"], matrices, cluster, level, seed, flags
             )
-            bounds = bounds_of(driven, base, each, c[-1], columns, metrics, floors, counts["bound_states"], matrices)
+            bounds = bounds_of(
+                driven, base, each, c[-1], columns, metrics, floors, counts["bound_states"], matrices, flags
+            )
         if matrices.looped is not None:
             said = f"vmap does not go through step, its Jacobians are taken in a loop ({matrices.looped})"
             flags.append(said)
@@ -159,7 +178,7 @@ def divergence(
         bounds,
         driven.horizon,
         len(start),
-        int(cluster.max()) + 1,
+        clusters,
         start.shape[1],
         len(columns),
         level,
@@ -183,21 +202,3 @@ def _units(names: tuple[str, ...], base: Tensor, of: Tensor) -> list[Unit]:
             )
         result.append(unit)
     return result
-
-
-def _checked_measure(measure: Callable[[Tensor], Tensor] | None, x: Tensor) -> Callable[[Tensor], Tensor] | None:
-    if measure is None:
-        return None
-    if not callable(measure):
-        raise InvalidArgument(f"measure must be a callable of states, got {type(measure).__name__}.")
-    try:
-        with torch.no_grad():
-            seen = measure(x)
-    except Exception as error:
-        raise InvalidArgument(f"measure fails on states {tuple(x.shape)}: {error}.") from error
-    if not isinstance(seen, Tensor) or seen.ndim < 2 or len(seen) != len(x) or seen.dtype != x.dtype:
-        got = f"{seen.dtype} {tuple(seen.shape)}" if isinstance(seen, Tensor) else type(seen).__name__
-        raise InvalidArgument(
-            f"measure must map states {tuple(x.shape)} to a tensor ({len(x)}, anything) of {x.dtype}, got {got}."
-        )
-    return lambda y: measure(y).flatten(1)

@@ -32,8 +32,8 @@ class DrivenMap:
     noise: Tensor | None = None
 
     def __call__(self, n: int, x: Tensor) -> Any:
-        """The states after step n."""
-        return self.call(n, x, *self._driving(n))
+        """The states after step n, in memory of their own: some steps write each value over the one before."""
+        return _copied(self.call(n, x, *self._driving(n)))
 
     def rows(self, index: Tensor) -> "DrivenMap":
         """The same for some of the paths."""
@@ -57,8 +57,9 @@ class DrivenMap:
 
         def function(rows: Tensor) -> Tensor:
             x, a, xi = rows.tensor_split((self.dim, self.dim + width), dim=1)
-            y: Tensor = self.call(n, x, None if self.actions is None else a, None if self.noise is None else xi)
-            return y
+            y = self.call(n, x, None if self.actions is None else a, None if self.noise is None else xi)
+            value: Tensor = _copied(y)
+            return value
 
         return function
 
@@ -86,6 +87,10 @@ def call_of(step: Any) -> Call:
         return step(x) if a is None else step(x, a)
 
     return plain
+
+
+def _copied(y: Any) -> Any:
+    return y.clone() if isinstance(y, Tensor) else y
 
 
 def spelled(driven: DrivenMap) -> str:

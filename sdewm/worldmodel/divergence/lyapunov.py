@@ -14,7 +14,9 @@ _PASSES = 100
 _EPS = torch.finfo(torch.float64).eps
 
 
-def lyapunov_exponents(matrices: Tensor, seed: int = 0, *, digits: float = _EPS, close: float = 1e-9) -> Tensor:
+def lyapunov_exponents(
+    matrices: Tensor, seed: int = 0, *, digits: float = _EPS, close: float = 1e-9, scale: Tensor | None = None
+) -> Tensor:
     """λ_j = (1/N) ln σ_j(J_{N−1} ⋯ J_0), largest first, of each path.
 
     J_n Q_n = Q_{n+1} R_n turns the product into Q_N R_{N−1} ⋯ R_0 Q_0ᵀ with triangular R. The diagonals of R alone give
@@ -23,13 +25,16 @@ def lyapunov_exponents(matrices: Tensor, seed: int = 0, *, digits: float = _EPS,
     neighbouring triangles are multiplied together, as far as they can be without loss of digits. Sums of logarithms
     never overflow, where the product itself would.
 
-    A direction that a step maps to zero, up to the rounding of its largest, has the exponent −∞.
+    A direction that a step maps to zero, up to the rounding of its largest, has the exponent −∞. With a scale S this is
+    judged of S⁻¹ J_n S, so that a column in small units is not taken for none; the exponents are those of J_n still,
+    whose product is S (S⁻¹ J_{N−1} S) ⋯ (S⁻¹ J_0 S) S⁻¹.
 
     Args:
         matrices: (steps, paths, dim, dim), float64.
         seed: of Q_0, in general position: with Q_0 = I a singular step could hide a direction that another one lacks.
         digits: relative rounding error of the matrices' entries.
         close: passes end when they move no exponent by more than this.
+        scale: the diagonal of S, (dim,), above zero; by default 1.
 
     Returns:
         (paths, dim).
@@ -45,8 +50,13 @@ def lyapunov_exponents(matrices: Tensor, seed: int = 0, *, digits: float = _EPS,
     steps, paths, dim, _ = matrices.shape
     noise = torch.randn(dim, dim, generator=generator(seed, "divergence: frame"), dtype=torch.float64)
     q = torch.linalg.qr(noise)[0].expand(paths, dim, dim)
-    factors, logs = _pass(matrices.unbind(), q, digits)
+    moved = matrices if scale is None else matrices * scale / scale[:, None]
+    factors, logs, last = _pass(moved.unbind(), q, digits)
     factors = _together(factors)
+    if scale is not None and logs.shape[1]:
+        # S Q_N = Q' R' and S⁻¹ Q_0 = Q'' R'': two factors more, and orthogonal ones that change no singular value.
+        ends = [torch.linalg.qr(frame)[1] for frame in (q / scale[:, None], last * scale[:, None])]
+        factors = [ends[0].mT, *factors, ends[1]]
     for _ in range(_PASSES):
         rank = logs.shape[1]
         if rank == 0:
@@ -54,7 +64,7 @@ def lyapunov_exponents(matrices: Tensor, seed: int = 0, *, digits: float = _EPS,
         # (R_{N−1} ⋯ R_0)ᵀ = R_0ᵀ ⋯ R_{N−1}ᵀ: the last factor comes first.
         before = logs
         turned = [factor.mT for factor in reversed(factors)]
-        factors, logs = _pass(turned, torch.eye(rank, dtype=torch.float64).expand(paths, rank, rank))
+        factors, logs, _ = _pass(turned, torch.eye(rank, dtype=torch.float64).expand(paths, rank, rank))
         if logs.shape == before.shape and _moved(before, logs) <= close * steps:
             break
     exponents = torch.full((paths, dim), -math.inf, dtype=torch.float64)
@@ -62,8 +72,8 @@ def lyapunov_exponents(matrices: Tensor, seed: int = 0, *, digits: float = _EPS,
     return exponents.sort(1, descending=True).values
 
 
-def _pass(matrices: Sequence[Tensor], q: Tensor, digits: float = _EPS) -> tuple[list[Tensor], Tensor]:
-    """The triangles, and the sums of the logarithms of their diagonals; without directions that all paths map to zero.
+def _pass(matrices: Sequence[Tensor], q: Tensor, digits: float = _EPS) -> tuple[list[Tensor], Tensor, Tensor]:
+    """The triangles, the sums of the logarithms of their diagonals, the last frame; without what all paths map to zero.
 
     A frame in general position meets what is mapped to zero last, so that what is left out is at the end.
     """
@@ -83,7 +93,7 @@ def _pass(matrices: Sequence[Tensor], q: Tensor, digits: float = _EPS) -> tuple[
         triangles.append(r)
         if rank == 0:
             break
-    return triangles, logs
+    return triangles, logs, q
 
 
 def _together(factors: list[Tensor]) -> list[Tensor]:

@@ -15,6 +15,9 @@ from .driven import DrivenMap
 from .injection import Injection
 from .units import Unit
 
+# What is larger cannot be squared.
+_LARGEST = 1e150
+
 Measure = Callable[[Tensor], Tensor]
 
 
@@ -45,7 +48,7 @@ def base_states(driven: DrivenMap, start: Tensor) -> Tensor:
     states = [start]
     with torch.no_grad():
         for n in range(driven.horizon):
-            states.append(_finite(driven(n, states[-1]), n + 1, "the base rollout"))
+            states.append(_finite(driven(n, states[-1]), n + 1, "the base rollout", "shorten the horizon"))
     return torch.stack(states)
 
 
@@ -59,7 +62,8 @@ def perturbed_states(driven: DrivenMap, start: Tensor, injection: Injection, siz
     with torch.no_grad():
         for n in range(driven.horizon):
             x = _added(driven(n, states[-1]), injection.after(n), size, of)
-            states.append(_finite(x, n + 1, f"the rollout with {injection.kind} of size {size:g}"))
+            what = f"the rollout with {injection.kind} of size {size:g}"
+            states.append(_finite(x, n + 1, what, "shorten the horizon, or lower sizes"))
     return torch.stack(states)
 
 
@@ -132,7 +136,7 @@ def _responses(
         for kept, injection, each in zip(squares, injections, y, strict=True):
             kept.append(injection.unit.squares(_plain(each[:, of])))
         if measure is not None:
-            for kept, seen in zip(reads, pushed(measure, x, y), strict=True):
+            for kept, seen in zip(reads, pushed(measure, x, y, "measure"), strict=True):
                 kept.append(_mean_square(seen))
 
     note(base[0])
@@ -159,13 +163,13 @@ def _mean_square(x: Tensor) -> Tensor:
     return _plain(x).square().flatten(1).mean(1)
 
 
-def _finite(x: Tensor, n: int, what: str) -> Tensor:
-    bad = ~x.isfinite().all(1)
+def _finite(x: Tensor, n: int, what: str, remedy: str) -> Tensor:
+    bad = ~(x.abs() < _LARGEST).all(1)
     if bool(bad.any()):
         row, count = int(bad.nonzero()[0]), int(bad.sum())
+        said = "reaches 1e150" if bool(x.isfinite().all()) else "is not finite"
         raise NumericalFailure(
-            f"{what} is not finite after step {n} in {count} of {len(x)} states, first in state {row}: shorten the "
-            f"horizon, or lower sizes.",
+            f"{what} {said} after step {n} in {count} of {len(x)} states, first in state {row}: {remedy}.",
             path=row,
             time=float(n),
             count=count,

@@ -32,7 +32,7 @@ def drawn(d: Divergence, path: str | Path | None, unit: str | None) -> Any:
     handles: dict[str, Any] = {}
     with style():
         rows = 1 if d.jacobians is None else 2
-        figure = Figure(figsize=(7.4, 0.5 + 2.35 * rows), layout="constrained")
+        figure = Figure(figsize=(7.4, 0.7 + 2.35 * rows), layout="constrained")
         # Apart, so that names beside the curves below do not push the panels above from each other.
         parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
         for k, (kind, axes) in enumerate(zip(kinds, parts[0].subplots(1, len(kinds), squeeze=False)[0], strict=True)):
@@ -41,7 +41,7 @@ def drawn(d: Divergence, path: str | Path | None, unit: str | None) -> Any:
             if k == 0:
                 axes.set_ylabel(f"error / one injection, {unit}")
             handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        parts[0].legend(list(handles.values()), list(handles), loc="outside upper center", ncols=6, columnspacing=1.2)
+        parts[0].legend(list(handles.values()), list(handles), loc="outside upper center", ncols=3, columnspacing=1.6)
         if d.jacobians is not None:
             left, middle, right = parts[1].subplots(1, 3)
             _ratios(left, own, kinds, d.tolerance)
@@ -76,7 +76,9 @@ def _growth(axes: Any, curves: list[Curve], bounds: Bounds | None) -> None:
         # The bounds are on a few states: their ratio to the error of these is drawn on the curve of all.
         ok = bounds.error > 0.0
         on = shown[-1].growth.value[bounds.steps] / np.where(ok, bounds.error, 1.0)
-        for values, mark, label in ((bounds.product, "v", "product bound"), (bounds.spectral, "1", "norms bound")):
+        # A bound is one on errors of its own size: growth of smaller ones may lie above it.
+        of = f" bound, size {bounds.size:g}" if len(shown) > 1 else " bound"
+        for values, mark, label in ((bounds.product, "v", f"product{of}"), (bounds.spectral, "1", f"norms{of}")):
             seen = ok & (values * on < _ROOM * top)
             axes.plot(
                 bounds.steps[seen],
@@ -131,10 +133,14 @@ def _ratios(axes: Any, curves: list[Curve], kinds: list[str], tolerance: float) 
         ok = (steps >= 1) & np.isfinite(c.ratio.value)
         if not ok.any():
             continue
-        low, high = np.maximum(c.ratio.low, 0.0), np.minimum(c.ratio.high, 10.0)
-        axes.fill_between(steps[ok], low[ok], high[ok], color=COLOURS[k], alpha=_SHADE, lw=0)
+        # Where the states are too few for an interval that ends, the curve is dotted.
+        known = ok & np.isfinite(c.ratio.high)
+        high = np.minimum(c.ratio.high, 10.0)
+        axes.fill_between(steps, c.ratio.low, high, where=known, color=COLOURS[k], alpha=_SHADE, lw=0)
         each = max(1, int(ok.sum()) // 6)
-        axes.plot(steps[ok], c.ratio.value[ok], color=COLOURS[k], marker=MARKERS[k], markevery=(min(2 * k, each), each))
+        axes.plot(steps[ok], c.ratio.value[ok], ":", color=COLOURS[k])
+        solid = np.where(known, c.ratio.value, np.nan)
+        axes.plot(steps[ok], solid[ok], color=COLOURS[k], marker=MARKERS[k], markevery=(min(2 * k, each), each))
         reach = max(reach, float(np.abs(c.ratio.value[ok] - 1.0).max()))
         ends.append((float(c.ratio.value[ok][-1]), c.kind, COLOURS[k]))
     reach = min(1.15 * reach, 3.0)

@@ -16,10 +16,12 @@ from .measure import measure_squares
 from .result import Bounds, Curve, Jacobians
 from .spectrum import spectrum, step_matrices
 from .spread import Array, Spread, mean_band
-from .units import WHITENED, Unit
+from .units import WHITENED, Unit, column_sizes
 
-# So many numbers are kept at most as Jacobians.
-_ENTRIES = 1 << 25
+# So many numbers are kept at most as Jacobians, and so many multiplications of theirs are made.
+_ENTRIES, _WORK = 1 << 25, 1 << 32
+# Two states are looked at as long as they take no more than so many times that.
+_STRETCH = 4
 
 
 def metric_of(unit: Unit, base: Tensor, of: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,15 +72,22 @@ def jacobians_of(
     level: float,
     seed: int,
     flags: list[str],
-) -> Jacobians:
-    """Norms and exponents on some of the states; says in `flags` where they are fewer than was asked for."""
-    fit = max(2, _ENTRIES // (driven.horizon * driven.dim**2))
-    if fit < min(count, base.shape[1]):
-        flags.append(f"Jacobians of {fit} states in place of {min(count, base.shape[1])}, for their memory")
+) -> Jacobians | None:
+    """Norms and exponents on some of the states; says in `flags` where they are fewer than was asked for, or none."""
+    count = min(count, base.shape[1])
+    each_state = driven.horizon * driven.dim**2
+    fit = min(_ENTRIES // each_state, _WORK // (each_state * driven.dim))
+    if fit < 2 and 2 * each_state <= _STRETCH * min(_ENTRIES, _WORK // driven.dim):
+        fit = 2
+    if fit < count:
+        kept = f"of {fit} states in place of {count}" if fit >= 2 else "left out"
+        flags.append(f"Jacobians {kept}: those of {driven.dim} columns over {driven.horizon} steps are large")
+    if fit < 2:
+        return None
     rows = _some(base.shape[1], min(count, fit))
     some = driven.rows(rows)
     each = step_matrices(some, base[:, rows.to(base.device)], matrices)
-    found = spectrum(each, metrics, seed, float(torch.finfo(base.dtype).eps))
+    found = spectrum(each, metrics, column_sizes(base), seed, float(torch.finfo(base.dtype).eps))
     own = np.unique(cluster[rows.numpy()], return_inverse=True)[1].astype(np.int64)
     return Jacobians(
         {unit: {name: Spread.of(v.numpy()) for name, v in each.items()} for unit, each in found.norms.items()},
@@ -99,8 +108,15 @@ def bounds_of(
     floors: dict[str, Array],
     count: int,
     matrices: Matrices,
+    flags: list[str],
 ) -> tuple[Bounds, ...]:
-    """Bounds on each kind and unit at one size, on some of the states."""
+    """Bounds on each kind and unit at one size, on some of the states; says in `flags` where they are fewer."""
+    count = min(count, base.shape[1])
+    fit = _ENTRIES // (driven.horizon * driven.dim**2 * max(1, len(each) // len(metrics)))
+    if fit < count:
+        kept = f"of {fit} states in place of {count}" if fit else "left out"
+        flags.append(f"bounds {kept}: Jacobians of {driven.dim} columns over {driven.horizon} steps are large")
+    count = min(count, fit)
     if not count:
         return ()
     rows = _some(base.shape[1], count)

@@ -32,8 +32,10 @@ class Curve:
         off: the first N at which the ratio's interval lies outside, or None.
         directions: the error of each direction of a drift, (directions, horizon + 1); None for other kinds.
         read: root mean square error of the read-out `measure`, or None; `read_predicted` to first order.
-        lost: the first N from which on the error is no larger than ten roundings make it, or None.
-        heavy: the first N at which one state makes up so much of the mean square that its interval may be short; None.
+        lost: the first N from which on the error is no larger than ten roundings make it, and below a hundredth of the
+            states' spread, or None.
+        heavy: the first N at which one state (or cluster) makes up so much of the mean square and its variance that its
+            interval may be short; None.
     """
 
     kind: str
@@ -91,7 +93,8 @@ class Bounds:
         product: Σ_n ‖J̃_{N−1} ⋯ J̃_{n+1}‖ |d_n|, with mean-value Jacobians; holds path by path.
         spectral, frobenius: with products of the steps' norms in place of norms of the product.
         largest: with the largest spectral norm that was seen in place of each: sampled, not certified.
-        tightest: the least bound / error of a single state, by "product"; a theorem says that it is at least 1.
+        tightest: the least bound / error of a single state, by "product"; a theorem says that it is at least 1,
+            up to the rounding of states that errors are added to.
         states: number of states.
     """
 

@@ -49,12 +49,15 @@ def step_matrices(driven: DrivenMap, base: Tensor, matrices: Matrices) -> Tensor
     return result
 
 
-def spectrum(jacobians: Tensor, metrics: dict[str, tuple[Tensor, Tensor]], seed: int, digits: float) -> Spectrum:
+def spectrum(
+    jacobians: Tensor, metrics: dict[str, tuple[Tensor, Tensor]], scale: Tensor, seed: int, digits: float
+) -> Spectrum:
     """Norms of W J W⁻¹ and of W J_{N−1} ⋯ J_0 W⁻¹ in several metrics, and the Lyapunov spectrum.
 
     Args:
         jacobians: (steps, paths, dim, dim).
         metrics: for each name W and W⁻¹.
+        scale: sizes of the columns, (dim,), which what is lost to rounding is judged by.
         seed: of the frame that the spectrum starts from.
         digits: relative rounding error of the Jacobians' entries.
     """
@@ -70,7 +73,7 @@ def spectrum(jacobians: Tensor, metrics: dict[str, tuple[Tensor, Tensor]], seed:
         }
         norms[name] = {key: value.view(jacobians.shape[:2]) for key, value in rows.items()}
         product[name] = product_norms(moved)
-    return Spectrum(norms, product, lyapunov_exponents(jacobians, seed, digits=digits, close=_CLOSE))
+    return Spectrum(norms, product, lyapunov_exponents(jacobians, seed, digits=digits, close=_CLOSE, scale=scale))
 
 
 def product_norms(matrices: Tensor) -> Tensor:

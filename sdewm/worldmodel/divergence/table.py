@@ -48,6 +48,13 @@ def table(d: Divergence) -> str:
     widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
     lines = [_title(d)]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    for c in d.curves:
+        if c.read is not None:
+            first = "" if c.read_predicted is None else f", to first order {c.read_predicted.value[-1]:.3g}"
+            lines.append(
+                f"read-out, {c.kind}, {c.unit}, {c.size:g}: {c.read.value[1]:.3g} after 1 step, {_at_end(c.read)} "
+                f"after {d.horizon}{first}"
+            )
     if d.jacobians is not None:
         for unit, norms in d.jacobians.norms.items():
             parts = [f"{name} {s.mean.mean():.3g} (at most {s.largest.max():.3g})" for name, s in norms.items()]
@@ -120,6 +127,8 @@ def _sentence(d: Divergence, curves: list[Curve]) -> str:
     if c.directions is not None and len(c.directions) > 1 and c.size > 0.0:
         ends = c.directions[:, -1] / c.size
         said += f", {ends.min():.3g} to {ends.max():.3g} by its direction"
+    if c.read is not None:
+        said += f"; the read-out is off by {_at_end(c.read)} for an error of size {c.size:g}"
     if c.within is not None:
         said += "; first order is " + ", ".join(f"{_where(d, each)} at size {each.size:g}" for each in curves)
         last = curves[-1]
@@ -142,7 +151,7 @@ def _where(d: Divergence, c: Curve) -> str:
     within = f"within {d.tolerance:.0%}"
     if c.within == d.horizon:
         return f"{within} throughout"
-    off = "" if c.off is None else f", off from step {c.off}"
+    off = ", too few states to say more" if c.off is None else f", off from step {c.off}"
     return f"{within} up to step {max(c.within or 0, 0)}{off}"
 
 

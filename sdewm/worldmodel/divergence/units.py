@@ -83,3 +83,18 @@ def whitened_unit(states: Tensor, digits: float) -> Unit:
     completed = d[:, None] * ((vectors * torch.where(kept, size, torch.ones_like(size))) @ vectors.T)
     constant = tuple((~spread).nonzero().flatten().tolist())
     return Unit(WHITENED, root, inverse, completed, int(kept.sum()), constant)
+
+
+def column_sizes(states: Tensor) -> Tensor:
+    """The spread of each column of states (…, columns), or its size where it has none; above zero, on the CPU.
+
+    Example:
+        >>> column_sizes(torch.tensor([[1.0, 5.0, 0.0], [-1.0, 5.0, 0.0]]))
+        tensor([1.4142, 5.0000, 1.0000], dtype=torch.float64)
+    """
+    x = states.flatten(0, -2).cpu().double()
+    size = x.abs().amax(0)
+    size = torch.where(size > 0.0, size, torch.ones_like(size))
+    # Divided first, so that no square leaves the numbers.
+    spread = (x / size).std(0)
+    return size * torch.where(spread > 1e-6, spread, torch.ones_like(spread))

@@ -194,15 +194,17 @@ def test_categorical_models_are_in_the_tables_under_their_own_name() -> None:
         "jacobian": dict.fromkeys(norms, 1.0),
         "residuals": {"mean squares a coordinate, with intervals over episodes": sizes},
         "growth": {},
+        "perturbed": {"noise/0.1": {"25": 0.75}},
     }
     errors = {"RSSM": 0.25, "mean": 1.0, "persistence": 4.0, "ridge": 0.81}
     arrays = {f"horizon/{name}": np.full(100, value) for name, value in errors.items()}
-    arrays |= {"perturbed/noise/0.1": np.full(100, 0.5), "lyapunov": np.zeros(3)}
+    arrays["lyapunov"] = np.zeros(3)
     keys = [Task(Regularises(), cell(TASKS[0], "categorical RSSM", "plain", seed), "standard").key for seed in range(3)]
     tables = learned_tables({"case": ({}, [Record(key, values, arrays) for key in keys])})
     for rows in tables.values():
         assert any("categorical RSSM" in row for row in rows) or len(rows) == 1
-    first = next(iter(tables.values()))
+    first, perturbed, *_ = tables.values()
+    assert ("pendulum-swingup", "categorical RSSM", "noise", "0.1", "1.50 [1.50 1.50]") in perturbed
     assert ("pendulum-swingup", "categorical RSSM", "observation", *("0.500 [0.500 0.500]",) * 5) in first
 
 

@@ -1,6 +1,7 @@
 """What is not a map of rows to rows, or has another derivative than its values, is found and explained."""
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -137,9 +138,22 @@ def in_place(x: Tensor) -> Tensor:
     return x.clone()
 
 
+class Remembers(nn.Module):
+    """Its state is in the module in place of x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("h", torch.zeros(3, dtype=F64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.h = 0.9 * self.h + 0.1
+        return torch.tanh(x @ W + self.h)
+
+
 REFUSED = [
-    (noisy, "draws random numbers of its own: two calls .* noise_dim="),
+    (noisy, "draws random numbers of its own, or keeps something from call to call: two calls .* noise_dim="),
     (nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5)).double(), "random numbers of its own.*eval mode"),
+    (Remembers(), "keeps something from call to call: two calls .* at step 0, differ"),
     (lambda x: x - x.mean(0), "mixes its rows: row 0 alone"),
     (lambda x: x / x.norm(), "mixes its rows"),
 ]
@@ -154,6 +168,7 @@ def test_maps_that_are_refused(step, message: str) -> None:
 WRONG_STEPS = [
     (3.0, "step must be a callable or a StepMap, got float"),
     (in_place, "changes its argument x in place: let it work on x.clone"),
+    (lambda x: None, "got builtins.NoneType"),
     (lambda x: x.numpy(), r"return a tensor of shape \(12, 3\), got numpy.ndarray"),
     (lambda x: (x, x), "got builtins.tuple; join several states by torch.cat"),
     (lambda x: x[:, :2], r"must return torch.float64 \(12, 3\).* got torch.float64 \(12, 2\)"),
@@ -180,11 +195,18 @@ WRONG = [
     ({"states": [[1.0]]}, "states must be a tensor or an array .* got list"),
     ({"states": X[0]}, r"states must .* got \(3,\); one row a start"),
     ({"states": X.long()}, "states must be float32 or float64, got torch.int64"),
-    ({"states": X[:1]}, "states must have at least 2 rows"),
+    ({"states": X[:1]}, "states must have at least 2 rows, .* got 1"),
+    ({"states": X[:0]}, "states must have at least 2 rows, .* got 0"),
+    ({"states": X.half()}, "states must be float32 or float64, got torch.float16; pass states.float"),
+    ({"states": X.to("meta")}, "states must be a dense tensor that holds numbers, got strided on meta"),
+    ({"states": X.to_sparse()}, "states must be a dense tensor that holds numbers, got sparse_coo on cpu"),
+    ({"states": np.array([["a", 1]], dtype=object)}, "states must be float32 or float64, got an array of object"),
     ({"states": X / 0.0}, "states must be finite"),
     ({"step": MAP, "states": X[:, :2]}, "states must have the 3 columns of the step map, got 2"),
     ({"actions": normal(4, 5, 2)}, r"actions must have shape .* with 12 paths.* got \(4, 5, 2\)"),
     ({"actions": normal(4)}, r"actions must have shape .* got \(4,\)"),
+    ({"actions": "push"}, "actions must be a tensor or an array of numbers .* got str"),
+    ({"actions": [[1.0], [1.0, 2.0]]}, "actions must be a tensor or an array of numbers .* got list"),
     ({"actions": normal(4, 2) / 0.0}, "actions must be finite real numbers"),
     ({"actions": normal(2, 2), "horizon": 3}, "horizon must be at most the 2 steps of actions, got 3"),
     ({"step": WITH_ACTIONS}, "actions must be given if and only if"),
@@ -205,6 +227,9 @@ WRONG = [
     ({"measure": lambda x: x.sum()}, "measure must map states"),
     ({"groups": [1, 2]}, r"groups must have one label for each of 12 states, got shape \(2,\)"),
     ({"groups": [1] * 12}, "groups must name at least two groups"),
+    ({"groups": [[1], [1, 2]] * 6}, "groups must have one label for each of 12 states, got lists of several lengths"),
+    ({"groups": [1, "a", None] * 4}, "groups must be numbers or strings, all of one kind"),
+    ({"groups": [1.0] * 11 + [float("nan")]}, "groups must name the group of each state, got NaN"),
     ({"jacobian_states": 1}, "jacobian_states must be a whole number >= 2"),
     ({"bound_states": -1}, "bound_states must be a whole number >= 0"),
     ({"tolerance": 0.0}, "tolerance must be above zero"),
@@ -222,9 +247,11 @@ def test_wrong_arguments(arguments, message: str) -> None:
 def test_numbers_that_are_none() -> None:
     with pytest.raises(NumericalFailure, match=r"step\(x\) is not finite in 12 of 12 rows, first in row 0"):
         run(lambda x: x / 0.0)
+    with pytest.raises(NumericalFailure, match=r"the base rollout reaches 1e150 after step 5 in 12 of 12.*: shorten"):
+        run(lambda x: 1e30 * torch.sign(x) + 1e30 * x, horizon=9, errors="initial")
     with pytest.raises(NumericalFailure, match=r"the base rollout is not finite after step \d+ in"):
         run(lambda x: 1e100 * x**3, horizon=9)
-    with pytest.raises(NumericalFailure, match=r"the rollout with drift of size 0.9 is not finite after step \d+ in"):
+    with pytest.raises(NumericalFailure, match=r"the rollout with drift of size 0.9 reaches 1e150 after step \d+ in"):
         run(lambda x: 1.5 * x**3, 0.1 * X, errors="drift", sizes=0.9, units="raw", horizon=40)
     with pytest.raises(NumericalFailure, match=r"the derivative of step 0 is not finite at a visited state"):
         run(lambda x: torch.sqrt(x.abs()), torch.cat((1.0 + X[:1] ** 2, 0.0 * X[:1])), units="raw")
@@ -247,3 +274,69 @@ def test_actions_for_all_paths_alike() -> None:
     assert one.horizon == 3
     assert one.to_dict() == each.to_dict()
     assert run(good, horizon=None, jacobians=False).horizon == 25
+
+
+def test_a_unit_at_rest_has_any_slope_between_its_sides() -> None:
+    """Visited states lie on the kinks of a rectifier: its derivative there is 0, a central difference ½."""
+    d = run(lambda x: torch.relu(0.9 * x), units="raw")
+    assert d.jacobians is not None
+    # Control: a slope outside of both sides is found there as anywhere.
+    with pytest.raises(Refused, match="not that of its values in 3 of 3"):
+        run(lambda x: off(torch.relu(0.9 * x)), units="raw")
+    with pytest.raises(Refused, match="not that of its values in 3 of 3"):
+        run(lambda x: torch.relu(0.9 * x).detach() - 0.1 * (x - x.detach()), units="raw")
+
+
+def test_what_a_step_remembers_late_is_found() -> None:
+    for calls in (8, 20, 60):
+        count = [0]
+
+        def late(x: Tensor, count=count, calls=calls) -> Tensor:
+            count[0] += 1
+            return good(x) + 0.3 * (count[0] > calls)
+
+        with pytest.raises(Refused, match="keeps something from call to call"):
+            run(late, jacobians=False)
+
+
+def test_nothing_of_the_caller_is_changed() -> None:
+    actions, module = torch.ones(3, 12, 3, dtype=F64), Remembers()
+    with pytest.raises(InvalidArgument, match=r"changes its argument a in place: let it work on a.clone"):
+        run(lambda x, a: good(x) + a.mul_(0.5), X, actions)
+    with pytest.raises(InvalidArgument, match="changes its argument noise in place"):
+        run(lambda x, a, noise: good(x) + noise.mul_(0.5), noise_dim=3)
+    for step in (module, module.forward):
+        with pytest.raises(Refused):
+            run(step)
+    norm = nn.BatchNorm1d(3).double()
+    with pytest.raises(InvalidArgument):
+        run(norm)
+    assert bool((actions == 1.0).all())
+    assert float(module.h.abs().max()) == 0.0
+    assert float(norm.running_mean.abs().max()) == int(norm.num_batches_tracked) == 0
+    read_only = X.numpy().copy()
+    read_only.flags.writeable = False
+    for states in (read_only, X.numpy().astype(">f8")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert run(good, states).to_dict() == run().to_dict()
+
+
+def test_a_step_that_writes_over_its_last_value() -> None:
+    values = {count: torch.zeros(count, 3, dtype=F64) for count in (1, 12)}
+
+    def reuses(x: Tensor) -> Tensor:
+        return values[len(x)].copy_(good(x))
+
+    one, other = (run(step, jacobians=False, errors="initial", horizon=4) for step in (reuses, good))
+    assert one.to_dict() == other.to_dict()
+
+
+def test_inference_mode_around_it() -> None:
+    with torch.inference_mode():
+        d = run(lambda x, a: good(x) + a, X.clone(), normal(3, 3, seed=2))
+    assert d.to_dict() == run(lambda x, a: good(x) + a, X, normal(3, 3, seed=2)).to_dict()
+
+
+def test_sizes_may_be_an_array() -> None:
+    assert [c.size for c in run(sizes=np.array([0.1, 0.2]), errors="initial", units="raw").curves] == [0.1, 0.2]

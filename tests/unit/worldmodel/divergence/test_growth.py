@@ -188,6 +188,23 @@ def test_rounding_is_not_taken_for_growth() -> None:
     assert exact.curve("initial").lost is None
 
 
+@pytest.mark.parametrize(("dtype", "horizon"), [(torch.float32, 50), (F64, 100)])
+def test_rounding_that_has_grown_is_not_an_error_that_has_died(dtype: torch.dtype, horizon: int) -> None:
+    """Chaos makes rounding as large as the states, and with it each error: it has saturated."""
+    x = torch.rand(64, 1, generator=torch.Generator().manual_seed(1), dtype=F64) * 0.8 + 0.1
+    d = raw(logistic, x.to(dtype), sizes=1e-2, horizon=horizon, errors="initial")
+    curve = d.curve("initial")
+    assert curve.lost is None
+    assert curve.error.value[-1] > 0.2
+    assert curve.ratio.value[-1] < 1e-3
+    assert "died away" not in str(d)
+    assert "dies away" not in d.explain()
+    assert any("rounding alone grows to 1% of the states' spread by step" in flag for flag in d.flags)
+    # Controls: as long as rounding is small nothing is said, and an error that does die away is lost.
+    assert not raw(logistic, x.to(dtype), sizes=1e-2, horizon=8, errors="initial").flags
+    assert raw(lambda x: 0.5 * x, x.to(dtype), horizon=horizon, errors="drift").curve("drift").lost is None
+
+
 def test_tiny_sizes_are_flagged() -> None:
     d = raw(torch.sin, 100.0 + normal(8, 2).float(), sizes=1e-5, horizon=2, errors="initial")
     assert any("hundred roundings" in flag for flag in d.flags)

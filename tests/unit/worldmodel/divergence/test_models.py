@@ -127,6 +127,17 @@ def test_an_lstm_that_vmap_does_not_pass() -> None:
     np.testing.assert_allclose(one.jacobians.lyapunov.value[:4], other.jacobians.lyapunov.value[:4], atol=1e-3)
 
 
+def test_attention() -> None:
+    """Fused attention can be differentiated once on the CPU; a model with it has its first order all the same."""
+    layer = fixed(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)).double().eval()
+    x = normal(12, 8)
+    d = divergence(lambda x: layer(x.view(-1, 2, 4)).flatten(1), x, horizon=3, sizes=1e-5, bound_states=2)
+    for c in d.curves:
+        np.testing.assert_allclose(c.ratio.value[1:], 1.0, atol=1e-3)
+        assert c.off is None
+    assert d.jacobians is not None
+
+
 def test_a_latent_neural_sde(model) -> None:
     """A model of this package, by its Euler step, whose time unit is one environment step."""
     step = euler_map(model.rollout(), TimeGrid(8, 8))
@@ -160,6 +171,20 @@ def test_large_jacobians_are_taken_of_fewer_states(monkeypatch) -> None:
     d = divergence(torch.sin, STATES, horizon=4, sizes=0.1, bound_states=0)
     assert d.jacobians.states == 5
     assert any("Jacobians of 5 states in place of 16" in flag for flag in d.flags)
+
+
+@pytest.mark.parametrize("name", ["_ENTRIES", "_WORK"])
+def test_jacobians_that_are_too_large_are_left_out(monkeypatch, name: str) -> None:
+    monkeypatch.setattr(importlib.import_module("sdewm.worldmodel.divergence.report"), name, 10)
+    d = divergence(torch.sin, STATES, horizon=4, sizes=0.1)
+    assert d.jacobians is None
+    assert any("Jacobians left out: those of 9 columns over 4 steps" in flag for flag in d.flags)
+    assert (d.bounds == ()) == (name == "_ENTRIES") == any("bounds left out" in flag for flag in d.flags)
+    # Growth is predicted all the same.
+    whole = divergence(torch.sin, STATES, horizon=4, sizes=0.1, jacobians=True, bound_states=0)
+    assert [c.ratio.value[-1] for c in d.curves] == [c.ratio.value[-1] for c in whole.curves] != []
+    assert str(d) + d.explain()
+    assert len(d.plot().subfigs) == 1
 
 
 def test_a_step_that_looks_at_its_data() -> None:
@@ -199,6 +224,9 @@ def test_groups_widen_the_intervals() -> None:
     )
     assert (alone.clusters, grouped.clusters) == (32, 8)
     assert "in 8 groups" in str(grouped)
+    # So few are rough, and one says so; enough of them are not.
+    assert any("intervals over 8 groups are rough" in flag for flag in grouped.flags)
+    assert not any("rough" in flag for flag in alone.flags)
     a, b = (d.curve("initial").growth for d in (alone, grouped))
     np.testing.assert_allclose(a.value, b.value)
     assert not np.allclose(a.high, b.high)

@@ -37,10 +37,10 @@ def test_the_table_has_all_curves(found) -> None:
 def test_the_sentences_say_what_the_numbers_are(found) -> None:
     text = found.explain()
     c = found.curve("drift", "whitened", 0.01)
-    verb = "grows to" if c.growth.low[-1] > 1.01 else "shrinks to" if c.growth.high[-1] < 0.99 else "stays near"
-    assert f"A drift error {verb} {c.growth.value[-1]:.3g} [" in text
-    assert c.growth.high[-1] < 9.9
-    assert "slower than N = 10" in text
+    grows = "grows to" if c.growth.low[-1] > 1.01 else "shrinks to" if c.growth.high[-1] < 0.99 else "stays near"
+    assert f"A drift error {grows} {c.growth.value[-1]:.3g} [" in text
+    against = "slower than" if c.growth.high[-1] < 9.9 else "faster than" if c.growth.low[-1] > 10.1 else "like"
+    assert f"{against} N = 10" in text
     assert "nothing here is certified" in text
 
 
@@ -120,3 +120,43 @@ def test_the_picture_of_a_measurement_alone(tmp_path: Path) -> None:
 def test_it_is_public() -> None:
     assert sdewm.divergence is divergence
     assert sdewm.Divergence is Divergence
+
+
+def test_what_has_no_interval_is_dotted_and_said() -> None:
+    """In chaos a few states carry the first order, and Fieller's interval of the ratio has no end."""
+    x = torch.rand(6, 1, generator=torch.Generator().manual_seed(1), dtype=F64) * 0.8 + 0.1
+    d = divergence(lambda x: 3.9 * x * (1.0 - x), x, horizon=20, errors="initial", units="raw", sizes=(1e-4, 1e-2))
+    c = d.curve("initial", size=1e-2)
+    assert np.isinf(c.ratio.high).any()
+    ratios = d.plot().subfigs[1].axes[0]
+    dotted, solid = (line for line in ratios.get_lines() if len(line.get_xdata()) == 20)
+    assert (dotted.get_linestyle(), solid.get_linestyle()) == (":", "-")
+    np.testing.assert_array_equal(np.isnan(solid.get_ydata()), np.isinf(c.ratio.high[1:]))
+    # The shade has no part where there is no interval.
+    (shade,) = (each for each in ratios.collections)
+    reached = np.unique(np.concatenate([p.vertices[:, 0] for p in shade.get_paths()]))
+    assert set(reached) <= set(np.flatnonzero(np.isfinite(c.ratio.high)).astype(float))
+
+
+def test_a_bound_is_labelled_by_the_size_it_bounds(found) -> None:
+    labels = found.plot().subfigs[0].axes[0].get_legend_handles_labels()[1]
+    assert "product bound, size 0.1" in labels
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"), [(0.3, "shrinks to"), (1.0, "grows to"), (1.3, "grows to"), (0.0, "stays near")]
+)
+def test_a_drift_is_said_to_do_what_it_does(factor: float, said: str) -> None:
+    x = torch.randn(20, 2, generator=torch.Generator().manual_seed(0), dtype=F64)
+    # Turned by a half, so that injections of two steps take from each other.
+    d = divergence(lambda x: -factor * x if factor < 1.0 else factor * x, x, horizon=8, errors="drift", sizes=0.1)
+    assert f"A drift error {said}" in d.explain()
+
+
+def test_too_few_states_are_said_to_be_too_few() -> None:
+    x = torch.randn(3, 2, generator=torch.Generator().manual_seed(0), dtype=F64)
+    d = divergence(lambda x: torch.sin(2.0 * x), x, horizon=6, errors="zero drift", units="raw", sizes=0.5)
+    c = d.curve("zero drift")
+    assert c.off is None
+    assert c.within < 6
+    assert f"first order within 10% up to step {c.within}, too few states to say more" in str(d)

@@ -101,3 +101,32 @@ def test_long_products_neither_overflow_nor_vanish() -> None:
         torch.testing.assert_close(lyapunov_exponents(steps), torch.full((1, 2), np.log(factor), dtype=F64))
     gone = product_norms(torch.zeros(3, 1, 2, 2, dtype=F64))
     assert bool(torch.isneginf(gone).all())
+
+
+def test_a_column_in_small_units_is_not_lost() -> None:
+    """Positions in micrometres and forces in meganewtons: exponents in float32 are those in float64."""
+    scale, w = torch.tensor([1e3, 1.0, 1e-3, 1.0], dtype=F64), normal(4, 4) / 2.0
+    exact, single = (
+        divergence(
+            lambda x, s=scale.to(dtype): s * torch.tanh((x / s) @ w.to(x)),
+            (scale * normal(8, 4, seed=1)).to(dtype),
+            horizon=6,
+            bound_states=0,
+        ).jacobians.lyapunov.value
+        for dtype in (F64, torch.float32)
+    )
+    assert np.isfinite(exact).all()
+    np.testing.assert_allclose(single, exact, rtol=0, atol=2e-3)
+    # A step that does lose a direction loses it in any units.
+    steps = normal(6, 2, 4, 4)
+    steps[2] = normal(4, 3, seed=3) @ normal(3, 4, seed=4)
+    moved = scale[:, None] * steps / scale
+    digits = float(torch.finfo(torch.float32).eps)
+    got = lyapunov_exponents(moved, digits=digits, scale=scale)
+    assert got.isneginf().sum(1).tolist() == [1, 1]
+    product = torch.eye(4, dtype=F64).expand(2, 4, 4)
+    for matrix in moved:
+        product = matrix @ product
+    torch.testing.assert_close(got[:, :3], torch.linalg.svdvals(product)[:, :3].log() / 6, rtol=0, atol=1e-6)
+    # Control: without the scale more is lost than there is to lose.
+    assert int(lyapunov_exponents(moved, digits=digits).isneginf().sum()) > 2
