@@ -34,6 +34,30 @@ class MissingExtra(SdewmError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 
 
+class StorageFailure(SdewmError, OSError):
+    """A result could not be written: no room, no permission; what was written before is whole."""
+
+
+class WorkerLost(SdewmError, RuntimeError):
+    """A piece of work took its worker down, or did not end in time, as often as it was tried."""
+
+
+class WorkFailed(SdewmError, RuntimeError):
+    """Some pieces of work could not be done; all others were, and are on record.
+
+    Attributes:
+        failures: one line for each piece that failed, with the reason.
+    """
+
+    def __init__(self, message: str, failures: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.failures = failures
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions travel between worker processes by pickling their constructor's arguments.
+        return type(self), (str(self), self.failures)
+
+
 class NumericalFailure(SdewmError, ArithmeticError):
     """A simulation produced a state that is not finite.
 

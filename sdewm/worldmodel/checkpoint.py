@@ -19,6 +19,8 @@ from .neural_sde import Architecture, NeuralSDE
 from .rssm import RSSM, RSSMArchitecture
 
 FORMAT = "sdewm world model 1"
+# A file may claim room that it does not take on the disk, but would take in memory.
+LARGEST = 1 << 31
 # What a file of this format holds is a NeuralSDE.
 _FIRST_FORMAT = "sdewm neural sde 1"
 # For each kind its architecture and its class; a kind is a word in files, and never changes.
@@ -110,12 +112,15 @@ def read_tensors(path: str | Path, what: str) -> tuple[dict[str, Tensor], dict[s
     """The tensors and the words of a file, all on the CPU.
 
     Raises:
-        InvalidArgument: there is no such file, or it is not whole.
+        InvalidArgument: there is no such file, it is not whole, or it is larger than `LARGEST` bytes.
     """
     place = file_path(path)
-    if place.is_dir() or not place.exists():
-        reason = "it is a directory" if place.is_dir() else "there is no such file"
-        raise InvalidArgument(f"{path} is not {what}: {reason}.")
+    if not place.is_file():
+        # A pipe, for instance, would never end.
+        kinds = {place.is_dir(): "it is a directory", not place.exists(): "there is no such file"}
+        raise InvalidArgument(f"{path} is not {what}: {kinds.get(True, 'it is no file')}.")
+    if place.stat().st_size > LARGEST:
+        raise InvalidArgument(f"{path} is not {what}: it has more than {LARGEST >> 20} MiB.")
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = dict(file.metadata() or {})

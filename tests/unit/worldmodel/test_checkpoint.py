@@ -231,3 +231,13 @@ def test_what_cannot_name_a_file_is_refused(name, model):
     for call in (lambda: save(model, name), lambda: load(name)):
         with pytest.raises(InvalidArgument, match="path must name a file"):
             call()
+
+
+def test_pipes_and_files_of_no_end_are_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidArgument, match="it is no file"):
+        load(tmp_path / "pipe")
+    with open(tmp_path / "long", "wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(InvalidArgument, match="more than 2048 MiB"):
+        load(tmp_path / "long")
