@@ -1,24 +1,27 @@
 """Run the catalogue and judge it: `python -m analysis [run | judge]`."""
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from sdewm.claims import Row
 from sdewm.claims.claim import BUDGETS
+from sdewm.claims.module import catalogue_of
 from sdewm.claims.runner import judge, run, table, write_verdicts
-from sdewm.exceptions import InvalidArgument, SdewmError
+from sdewm.exceptions import SdewmError, WorkFailed
 from sdewm.run import Store
 from sdewm.run.blocks import default_workers
+from sdewm.run.cluster import cluster
 
 from . import CATALOGUE
 from .models import COMMAND, MODELS, RECORDS
 
+UNFINISHED = 3
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0 if every verdict is as expected, 1 if not, 2 for a wrong argument, 130 if interrupted."""
+    """Exit code 0 if all is as expected, 1 if not, 2 for a wrong argument, 3 if work failed, 130 if interrupted."""
     parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
     parser.add_argument("what", nargs="?", choices=("all", "run", "judge"), default="all")
     parser.add_argument("--claims", nargs="+", metavar="ID", help="only these claims, e.g. X3 X7")
@@ -30,10 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--budget", choices=tuple(BUDGETS), default="standard")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=default_workers())
+    parser.add_argument("--dask", metavar="ADDRESS", help="work on the cluster of this scheduler, e.g. tcp://host:8786")
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="end a cell that takes longer, and try it again"
+    )
     parser.add_argument("--results", type=Path, default=Path("results"))
     given = parser.parse_args(arguments)
     try:
-        catalogue = CATALOGUE if given.module is None else _catalogue(given.module)
+        catalogue = CATALOGUE if given.module is None else catalogue_of(given.module)
     except SdewmError as error:
         parser.error(str(error))
     # Models that take an hour to train are judged from the records that come with the project.
@@ -45,12 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
     rows, on_record = (
         [row for row in part if not given.claims or row.claim.id in given.claims] for part in (catalogue, recorded)
     )
+    failed: WorkFailed | None = None
     try:
         store = Store(given.results / "records")
         if given.what in ("all", "run"):
-            run(rows, store, budget=given.budget, seed=given.seed, count=given.workers)
+            failed = _run(rows, store, given)
         if given.what == "run":
-            return 0
+            return _report(failed)
         lines = judge(rows, store, budget=given.budget, seed=given.seed)
         lines += [{**line, "command": COMMAND} for line in judge(on_record, Store(RECORDS))]
         write_verdicts(lines, given.results / "verdicts.json", budget=given.budget, seed=given.seed)
@@ -64,25 +72,32 @@ def main(arguments: list[str] | None = None) -> int:
     wrong = [line for line in lines if line["as expected"] is False]
     for line in wrong:
         print(f"not as expected: {line['claim']} {line['case']}: {line['verdict']['reason']}", file=sys.stderr)
-    return 1 if wrong else 0
+    return _report(failed) or (1 if wrong else 0)
 
 
-def _catalogue(name: str) -> Sequence[Row]:
-    """The rows of somebody's own module.
+def _report(failed: WorkFailed | None) -> int:
+    """List what could not be computed, last of all, so that it is seen."""
+    if failed is None:
+        return 0
+    print(f"analysis: {failed}", file=sys.stderr)
+    return UNFINISHED
 
-    Raises:
-        InvalidArgument: it cannot be imported, or has no rows.
-    """
+
+def _run(rows: Sequence[Row], store: Store, given: argparse.Namespace) -> WorkFailed | None:
+    """Do the work here or on a cluster; return what failed."""
+    module = "" if given.module is None else f" --module {given.module}"
+    again = f"python -m analysis run --claims {{claim}} --budget {given.budget} --seed {given.seed}{module}"
+    common = {"budget": given.budget, "seed": given.seed, "timeout": given.timeout, "command": again}
     try:
-        found = getattr(importlib.import_module(name), "CATALOGUE", None)
-    except ImportError as error:
-        raise InvalidArgument(f"--module: {name!r} cannot be imported ({error}); run from its directory.") from error
-    rows = tuple(found) if isinstance(found, Sequence) else ()
-    if not rows or not all(isinstance(row, Row) for row in rows):
-        raise InvalidArgument(
-            f"--module: {name!r} must have a CATALOGUE, a sequence of sdewm.claims.Row, got {found!r}."
-        )
-    return rows
+        if given.dask is None:
+            run(rows, store, count=given.workers, **common)
+        else:
+            with cluster(given.dask) as (executor, threads):
+                # With a time limit no more than is worked on at once: it counts from handing over.
+                run(rows, store, executor, count=threads if given.timeout is not None else 2 * threads, **common)
+    except WorkFailed as failed:
+        return failed
+    return None
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sdewm.claims.runner import Task, compute
+from sdewm.claims.tasks import Task, compute
 from sdewm.run import Record, Store
 from sdewm.run.blocks import default_workers, single_thread, workers
 

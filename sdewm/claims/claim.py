@@ -102,7 +102,7 @@ class Row:
         repetition_scale: paths of a repetition, relative to the claim's own run.
 
     Raises:
-        InvalidArgument: `expected` does not name exactly the claim's cases.
+        InvalidArgument: `expected` does not name exactly the claim's cases, or the claim lacks a word it should have.
     """
 
     claim: Claim
@@ -113,16 +113,32 @@ class Row:
     def __post_init__(self) -> None:
         if not isinstance(self.claim, Claim):
             raise InvalidArgument(f"claim must be a Claim, got {type(self.claim).__name__}.")
+        _check_words(self.claim)
         integer("repetitions", self.repetitions, least=0)
         positive("repetition_scale", self.repetition_scale)
+        if not isinstance(self.expected, Mapping):
+            raise InvalidArgument(f"expected must be a mapping from cases, got {type(self.expected).__name__}.")
         if set(self.expected) != set(self.claim.cases):
             raise InvalidArgument(
                 f"expected must name the cases of {self.claim.id}: {', '.join(self.claim.cases)}; "
-                f"got {', '.join(self.expected)}."
+                f"got {', '.join(map(str, self.expected))}."
             )
         for case, outcome in self.expected.items():
             if outcome is not None and not isinstance(outcome, Outcome):
                 raise InvalidArgument(f"expected of case {case!r} must be an Outcome or None, got {outcome!r}.")
+
+
+def _check_words(claim: Claim) -> None:
+    """Whether a claim has its words, which become names of files and text of the report."""
+    for name in ("id", "statement", "source", "note"):
+        value = getattr(claim, name, None)
+        if not isinstance(value, str) or (name == "id" and not 0 < len(value) <= 100):
+            raise InvalidArgument(f"{name} of {type(claim).__name__} must be a string, got {value!r:.60}.")
+    cases = getattr(claim, "cases", None)
+    if not isinstance(cases, list | tuple) or not cases or not all(isinstance(case, str) for case in cases):
+        raise InvalidArgument(f"cases of {claim.id} must be a tuple of strings, at least one, got {cases!r:.60}.")
+    if len(set(cases)) < len(cases):
+        raise InvalidArgument(f"cases of {claim.id} must differ from each other, got {cases!r:.200}.")
 
 
 def budget_scale(budget: str) -> float:

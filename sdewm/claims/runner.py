@@ -4,190 +4,236 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from pathlib import Path
-from typing import Any, TextIO, final
+from typing import Any, TextIO
 
-from ..dynamics.brownian import NOISE_FORMAT
-from ..exceptions import HypothesisFails, InvalidArgument, NumericalFailure
+from ..exceptions import InvalidArgument, WorkFailed
 from ..run.blocks import single_thread, workers
-from ..run.store import Record, Store, provenance, write_whole
+from ..run.processes import RETRIES
+from ..run.store import Record, Store, write_whole
 from ..stats.power import Power
 from ..validation import integer, positive
 from ..verdict import Grade, Outcome, Verdict
-from .claim import Cell, Claim, Result, Row, budget_scale
+from .claim import Claim, Row
+from .progress import Progress
+from .tasks import Task, asked, compute, control_of, distinct, plan
 
-# The time left is told once this part of the work is done.
-_TOLD = 0.1
-_REPETITION_SEED = 1_000_003
-
-
-@final
-@dataclass(frozen=True)
-class Task:
-    """One cell of one claim (or of its control) and the record it becomes."""
-
-    claim: Claim
-    cell: Cell
-    budget: str
-
-    @property
-    def key(self) -> dict[str, Any]:
-        """All that the result depends on, as JSON values."""
-        return {
-            "work": self.cell.work,
-            "algorithm": self.cell.algorithm,
-            "settings": dict(self.cell.settings),
-            "seed": self.cell.seed,
-            "budget": self.budget,
-            "noise": NOISE_FORMAT,
-        }
-
-
-def tasks_of(claim: Claim, case: str, budget: str, scale: float, seed: int, drawn: bool) -> list[Task]:
-    """The tasks of one case."""
-    cells = claim.cells(case, scale, seed, drawn)
-    if not cells:
-        raise InvalidArgument(f"{claim.id}.cells must return at least one cell, got none for case {case!r}.")
-    return [Task(claim, cell, budget) for cell in cells]
-
-
-def plan(row: Row, budget: str, seed: int) -> dict[str, dict[str, list[list[Task]]]]:
-    """For each case the tasks of the claim, of its control, and of the control's repetitions."""
-    scale, control = budget_scale(budget), row.claim.control()
-    small = scale * row.repetition_scale
-    return {
-        case: {
-            "claim": [tasks_of(row.claim, case, budget, scale, seed, True)],
-            "control": [tasks_of(control, case, budget, scale, seed, False)],
-            "repetitions": [
-                tasks_of(control, case, budget, small, seed + _REPETITION_SEED * (r + 1), False)
-                for r in range(row.repetitions)
-            ],
-        }
-        for case in row.claim.cases
-    }
+# Handed over at a time to somebody else's executor: enough for its workers, and not all records at once in memory.
+_AHEAD = 64
 
 
 def run(
     catalogue: Sequence[Row],
     store: Store,
+    executor: Executor | None = None,
     *,
     budget: str = "standard",
     seed: int = 0,
-    count: int = 1,
+    count: int | None = None,
     minutes: float | None = None,
+    timeout: float | None = None,
+    retries: int = RETRIES,
+    command: str = "",
     stream: TextIO | None = None,
 ) -> int:
     """Do the work of a catalogue that the store does not hold yet; return how many cells were computed.
 
-    It can be stopped anywhere and started again: each finished cell is on disk.
+    It can be stopped or killed anywhere and started again: each finished cell is on disk, and is not computed again.
+    A cell that fails does not stop the others.
 
     Args:
         catalogue: rows.
         store: where records are kept.
+        executor: where to do the work: a `concurrent.futures.Executor` of spawned processes or of threads, or Dask's
+            (`sdewm.run.cluster`); by default `count` processes are spawned. The records are the same to the bit on
+            machines with one instruction set and the same versions.
         budget: "quick", "standard" or "full".
         seed: seed of every claim's noise.
-        count: number of worker processes.
+        count: number of worker processes, by default 1, which is this process; with an executor, how many cells are
+            handed over at a time, by default 64.
         minutes: begin no cell that is likely to end later than this; those that are under way are finished.
+        timeout: seconds that one cell may take. A process that takes longer is ended, and the cell tried again; with an
+            executor, where nobody can be ended, it counts from handing over, and the cell is given up.
+        retries: how often a cell is tried again whose process was lost or took too long; not with an executor.
+        command: what makes a record again, noted with it, with `{claim}` where the claim's name goes.
         stream: where to report progress, by default standard error.
+
+    Raises:
+        InvalidArgument: an argument, or what the catalogue declares, is wrong.
+        StorageFailure: a record cannot be written; what is on record stays.
+        WorkFailed: cells could not be computed; names them. All others are on record.
     """
     integer("seed", seed, least=0)
-    integer("count", count, least=1)
+    count = (1 if executor is None else _AHEAD) if count is None else integer("count", count, least=1)
+    integer("retries", retries, least=0)
     limit = math.inf if minutes is None else 60.0 * positive("minutes", minutes)
+    patience = math.inf if timeout is None else positive("timeout", timeout)
+    if executor is not None and not isinstance(executor, Executor):
+        raise InvalidArgument(f"executor must be a concurrent.futures.Executor or None, got {executor!r}.")
     stream = sys.stderr if stream is None else stream
-    todo = _distinct(catalogue, budget, seed)
-    missing = [task for task in todo if store.find(task.key) is None]
+    todo = distinct(catalogue, budget, seed)
+    found = {task.name: store.inspect(task.name) for task in todo}
+    missing = [task for task in todo if not isinstance(found[task.name], Record)]
     # Long work first, or it would run alone at the end.
     missing.sort(key=lambda task: -task.cell.cost)
-    progress = _Progress(len(missing), sum(task.cell.cost for task in missing), stream)
+    progress = Progress(len(missing), sum(task.cell.cost for task in missing), stream)
+    for task in missing:
+        if isinstance(reason := found[task.name], str):
+            progress.line(f"record {task.name} is not intact ({reason}): it is computed again")
     progress.line(f"{len(todo) - len(missing)} of {len(todo)} cells are on record, {len(missing)} to compute")
-    facts = provenance()
-    with workers(min(count, max(len(missing), 1))) as executor:
-        if executor is None:
-            single_thread()
-        finished = (
-            _one_by_one(missing, progress, limit)
-            if executor is None
-            else _side_by_side(missing, executor, count, progress, limit)
-        )
-        for task, record in finished:
-            store.write(Record(record.key, record.values, record.arrays, {**facts, **record.made}))
-            progress.step(task.cell.work, task.cell.cost)
+    del found
+    if not missing:
+        return 0
+    store.check_room()
+    store.sweep()
+    failures: list[tuple[Task, BaseException]] = []
+    if executor is not None:
+        finished = _side_by_side(missing, store, executor, count, progress, limit, patience)
+        _keep(finished, store, command, progress, failures)
+    else:
+        with workers(min(count, len(missing)), timeout, retries) as own:
+            if own is None:
+                single_thread()
+                finished = _one_by_one(missing, store, progress, limit)
+            else:
+                finished = _side_by_side(missing, store, own, min(count, len(missing)), progress, limit, math.inf)
+            _keep(finished, store, command, progress, failures)
     progress.close()
-    if progress.done < len(missing):
+    left = len(missing) - progress.done - len(failures)
+    if left:
         progress.line(
-            f"stopped after {progress.elapsed / 60.0:.0f} min: {len(missing) - progress.done} cells are left, about "
+            f"stopped after {progress.elapsed / 60.0:.0f} min: {left} cells are left, about "
             f"{progress.left / 60.0:.0f} min; the same command goes on from there"
         )
-    return progress.done
+    if failures:
+        raise _failed(failures, len(missing))
+    return progress.done - progress.taken
 
 
 def remaining(catalogue: Sequence[Row], store: Store, *, budget: str = "standard", seed: int = 0) -> int:
     """How many cells of a catalogue the store does not hold."""
-    return sum(store.find(task.key) is None for task in _distinct(catalogue, budget, seed))
+    return sum(store.find(task.key) is None for task in distinct(catalogue, budget, seed))
 
 
-def _distinct(catalogue: Sequence[Row], budget: str, seed: int) -> list[Task]:
-    """All tasks of a catalogue, each once, whichever claims share it."""
-    todo: dict[str, Task] = {}
-    for row in catalogue:
-        for case in plan(row, budget, seed).values():
-            for task in _flatten(case):
-                todo.setdefault(json.dumps(task.key, sort_keys=True), task)
-    return list(todo.values())
+# What became of a task: its record; why there is none; None if somebody else has put it on record meanwhile.
+Finished = Iterator[tuple[Task, Record | BaseException | None]]
 
 
-Finished = Iterator[tuple[Task, Record]]
+def _keep(
+    finished: Finished, store: Store, command: str, progress: Progress, failures: list[tuple[Task, BaseException]]
+) -> None:
+    """Write each record as it comes."""
+    for task, outcome in finished:
+        if isinstance(outcome, Record):
+            made = {**outcome.made, "command": command.format(claim=task.claim.id)} if command else outcome.made
+            try:
+                store.write(Record(outcome.key, outcome.values, outcome.arrays, made))
+            except InvalidArgument as error:
+                outcome = error
+        if isinstance(outcome, BaseException):
+            failures.append((task, outcome))
+        else:
+            progress.step(task.cell.work, task.cell.cost, taken=outcome is None)
 
 
-def _one_by_one(missing: Sequence[Task], progress: "_Progress", limit: float) -> Finished:
+def _one_by_one(missing: Sequence[Task], store: Store, progress: Progress, limit: float) -> Finished:
     for task in missing:
         if progress.ends(task.cell.cost) > limit:
             return
-        yield task, compute(task)
+        if store.find(task.key) is not None:
+            yield task, None
+            continue
+        try:
+            outcome: Record | BaseException = compute(task)
+        except (Exception, SystemExit) as error:
+            outcome = error
+        yield task, outcome
 
 
 def _side_by_side(
-    missing: Sequence[Task], executor: Executor, count: int, progress: "_Progress", limit: float
+    missing: Sequence[Task],
+    store: Store,
+    executor: Executor,
+    count: int,
+    progress: Progress,
+    limit: float,
+    patience: float,
 ) -> Finished:
     """As many tasks at a time as there are workers: what was handed over can no longer be held back."""
-    waiting, running = list(missing), dict[Future[Record], Task]()
-    while waiting or running:
-        # Without a limit one more is handed over, so that no worker waits for this process.
-        room = count if limit < math.inf else count + 1
-        while waiting and len(running) < room and progress.ends(waiting[0].cell.cost) <= limit:
-            task = waiting.pop(0)
-            running[executor.submit(compute, task)] = task
-        if not running:
-            return
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            yield running.pop(future), future.result()
-
-
-def compute(task: Task) -> Record:
-    """The record of one task; that a hypothesis fails, or the numbers do, is a result too."""
-    started = time.perf_counter()
+    waiting, running = list(reversed(missing)), dict[Future[Record], tuple[Task, float]]()
     try:
-        result = task.claim.compute(task.cell)
-        if not isinstance(result, Result):
-            raise InvalidArgument(f"{task.claim.id}.compute must return a Result, got {type(result).__name__}.")
-        values, arrays = dict(result.values), result.arrays
-    except NumericalFailure as failure:
-        values, arrays = {"numerical failure": str(failure)}, {}
-    except HypothesisFails as failure:
-        values, arrays = {"hypothesis fails": str(failure), "declared": failure.declared}, {}
+        while waiting or running:
+            # Without a limit one more is handed over, so that no worker waits for this process.
+            room = count if min(limit, patience) < math.inf else count + 1
+            while waiting and len(running) < room and progress.ends(waiting[-1].cell.cost) <= limit:
+                task = waiting.pop()
+                # Another run may be at work in the same place.
+                if store.find(task.key) is not None:
+                    yield task, None
+                    continue
+                running[_hand_over(executor, task)] = task, time.monotonic()
+            if not running:
+                return
+            first = min(since for _, since in running.values()) + patience - time.monotonic()
+            done = wait(running, None if math.isinf(first) else max(first, 0.0), FIRST_COMPLETED).done
+            for future in done:
+                task, _ = running.pop(future)
+                yield task, _outcome(future)
+            for future, (task, since) in list(running.items()):
+                if time.monotonic() - since >= patience and not future.done():
+                    future.cancel()
+                    del running[future]
+                    yield task, TimeoutError(f"no result within {patience:g} s")
+    finally:
+        for future in running:
+            future.cancel()
+
+
+def _hand_over(executor: Executor, task: Task) -> Future[Record]:
+    try:
+        return executor.submit(compute, task)
     except Exception as error:
-        error.add_note(f"in claim {task.claim.id}, cell {dict(task.cell.settings)}, seed {task.cell.seed}")
-        raise
-    made = {
-        "seconds": round(time.perf_counter() - started, 3),
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    return Record(task.key, values, arrays, made)
+        raise _gone(error) from error
+
+
+def _outcome(future: Future[Record]) -> Record | BaseException:
+    """What a future holds.
+
+    Raises:
+        WorkFailed: the executor itself is gone.
+    """
+    try:
+        return future.result()
+    except (CancelledError, BrokenExecutor) as error:
+        raise _gone(error) from error
+    except (Exception, SystemExit) as error:
+        return error
+
+
+def _gone(error: BaseException) -> WorkFailed:
+    return WorkFailed(
+        f"the executor is gone ({_line(error) or type(error).__name__}): what is on record is whole, and the same "
+        "command goes on from there when there are workers again."
+    )
+
+
+def _failed(failures: Sequence[tuple[Task, BaseException]], total: int) -> WorkFailed:
+    lines = tuple(f"{task}: {type(error).__name__}: {_line(error)}" for task, error in failures)
+    more = f"\n  and {len(lines) - 5} more" if len(lines) > 5 else ""
+    failed = WorkFailed(
+        f"{len(lines)} of {total} cells could not be computed, the others are on record:\n  "
+        + "\n  ".join(lines[:5])
+        + more,
+        lines,
+    )
+    failed.__cause__ = failures[0][1]
+    return failed
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0][:300]
 
 
 def judge(catalogue: Sequence[Row], store: Store, *, budget: str = "standard", seed: int = 0) -> list[dict[str, Any]]:
@@ -198,7 +244,7 @@ def judge(catalogue: Sequence[Row], store: Store, *, budget: str = "standard", s
     """
     lines = []
     for row in catalogue:
-        control = row.claim.control()
+        control = control_of(row.claim)
         for case, parts in plan(row, budget, seed).items():
             verdict, records = _verdict(row.claim, case, parts["claim"][0], store)
             other, _ = _verdict(control, case, parts["control"][0], store)
@@ -237,7 +283,10 @@ def _verdict(claim: Claim, case: str, tasks: Sequence[Task], store: Store) -> tu
     refused = [record for record in records if "hypothesis fails" in record.values]
     if refused:
         return hypothesis_fails(refused[0]), records
-    return claim.judge(case, records), records
+    verdict = asked(f"{claim.id}.judge", lambda: claim.judge(case, records))
+    if not isinstance(verdict, Verdict):
+        raise InvalidArgument(f"{claim.id}.judge must return a Verdict, got {type(verdict).__name__}.")
+    return verdict, records
 
 
 def hypothesis_fails(record: Record) -> Verdict:
@@ -276,54 +325,3 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([text[0], "  ".join("-" * width for width in widths), *text[1:]])
-
-
-def _flatten(parts: Mapping[str, list[list[Task]]]) -> Iterator[Task]:
-    for lists in parts.values():
-        for tasks in lists:
-            yield from tasks
-
-
-@final
-class _Progress:
-    """A counter with the time left: one moving line on a terminal, a few plain lines in a log."""
-
-    def __init__(self, total: int, cost: float, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
-        self.total, self.cost, self.stream, self.clock = total, cost, stream, clock
-        self.done, self.paid, self.started, self.terminal = 0, 0.0, clock(), stream.isatty()
-        self.next_line = 10.0
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return self.clock() - self.started
-
-    @property
-    def left(self) -> float:
-        """Seconds that are likely to be needed for the rest."""
-        return self.elapsed / self.paid * max(self.cost - self.paid, 0.0) if self.paid else math.nan
-
-    def ends(self, cost: float) -> float:
-        """When a cell of this cost that began now would be likely to end, in seconds since the start."""
-        return self.elapsed + cost
-
-    def line(self, text: str) -> None:
-        print(text, file=self.stream, flush=True)
-
-    def step(self, work: str, cost: float) -> None:
-        self.done, self.paid = self.done + 1, self.paid + cost
-        elapsed = self.elapsed
-        text = f"{self.done}/{self.total} cells, {elapsed:.0f} s"
-        # By cost, not by number: the long cells come first, and until some are done there is nothing to go by.
-        if self.paid > _TOLD * self.cost:
-            text += f", about {self.left:.0f} s left"
-        text += f": {work}"
-        if self.terminal:
-            print(f"\r\x1b[K{text}"[:100], end="", file=self.stream, flush=True)
-        elif elapsed >= self.next_line or self.done == self.total:
-            self.line(text)
-            self.next_line = elapsed + 10.0
-
-    def close(self) -> None:
-        if self.terminal and self.total:
-            print(file=self.stream)

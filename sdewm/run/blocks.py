@@ -1,38 +1,39 @@
 """Processes to work in: one intra-op thread each."""
 
-import multiprocessing
 import os
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
-from multiprocessing.connection import wait
-
-import torch
 
 from ..validation import integer
+from .processes import RETRIES, Processes
+from .processes import single_thread as single_thread
 
 
 @contextmanager
-def workers(count: int) -> Iterator[Executor | None]:
-    """An executor of `count` fresh processes, or None for one: then the work is done in this process.
+def workers(count: int, timeout: float | None = None, retries: int = RETRIES) -> Iterator[Executor | None]:
+    """An executor of `count` fresh processes, or None for one without a time limit: then work is done in this process.
 
-    Processes are spawned, not forked (a fork of a process with running threads can hang), and keep to one intra-op
-    thread: on shared cores two threads wait for each other.
+    Each keeps to one intra-op thread: on shared cores two threads wait for each other. One that is lost is replaced,
+    see `sdewm.run.processes.Processes`. An exception in the block, such as an interrupt, ends them at once.
+
+    Args:
+        count: number of processes.
+        timeout: seconds that one piece of work may take, None for no limit.
+        retries: how often a piece of work is tried again that took its process down, or was not done in time.
 
     Raises:
-        InvalidArgument: count is not a whole number >= 1.
+        InvalidArgument: count is not a whole number >= 1, or another argument is out of range.
     """
-    if integer("workers", count, least=1) == 1:
+    if integer("workers", count, least=1) == 1 and timeout is None:
         yield None
         return
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
+    executor = Processes(count, timeout, retries)
     with _environment(dict.fromkeys(_THREADS, "1")):
         try:
             yield executor
         except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
+            executor.kill()
             raise
         executor.shutdown()
 
@@ -54,25 +55,6 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _begin() -> None:
-    """What a fresh worker does first."""
-    single_thread()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Leave when the parent is gone: killed outright, it cannot tell its workers to stop."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-
-def single_thread() -> None:
-    """Keep torch in this process to one intra-op thread."""
-    torch.set_num_threads(1)
 
 
 def default_workers() -> int:

@@ -19,7 +19,7 @@ from analysis.models.setting import ARMS, PILOT, SEEDS, TASKS, cell, seeds, smal
 from figures.models.table import learned_tables
 from sdewm import Outcome
 from sdewm.claims import Claim
-from sdewm.claims.runner import Task
+from sdewm.claims.tasks import Task
 from sdewm.run import Record, Store
 
 HOLDS, VIOLATED, INCONCLUSIVE = Outcome.HOLDS, Outcome.VIOLATED, Outcome.INCONCLUSIVE

@@ -14,6 +14,7 @@ from sdewm import InvalidArgument, NumericalFailure, Outcome, Verdict
 from sdewm.claims import Cell, Claim, Result, Row, judge, run
 from sdewm.claims.runner import remaining, table, write_verdicts
 from sdewm.estimate import Moments
+from sdewm.exceptions import WorkFailed
 from sdewm.run import Record, Store
 from sdewm.stats import equivalence
 
@@ -127,7 +128,7 @@ def test_a_control_that_is_not_caught_is_told(tmp_path: Path) -> None:
         assert line["as expected"] is None
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_with_a_time_limit_begins_nothing_that_would_end_later(tmp_path: Path, count: int) -> None:
     """A cell is said to cost a second: half a second is too short for any, and the next run does them all."""
     store, rows, log = Store(tmp_path), [Row(Centred(), HOLDS, repetitions=1)], io.StringIO()
@@ -159,9 +160,11 @@ def test_two_workers_give_the_same_records(tmp_path: Path) -> None:
 def test_mistakes_of_a_claims_author_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [Row(Centred(), HOLDS, repetitions=0)]
     monkeypatch.setattr(Centred, "compute", lambda self, cell: None)
-    with pytest.raises(InvalidArgument, match=r"T1\.compute must return a Result, got NoneType") as caught:
+    with pytest.raises(WorkFailed, match=r"4 of 4 cells .*\n  claim T1, cell {'case': 'one'") as caught:
         run(rows, Store(tmp_path), stream=io.StringIO())
-    assert "in claim T1, cell {'case': 'one'" in caught.value.__notes__[0]
+    assert len(caught.value.failures) == 4
+    assert "T1.compute must return a Result, got NoneType" in caught.value.failures[0]
+    assert isinstance(caught.value.__cause__, InvalidArgument)
     monkeypatch.setattr(Centred, "cells", lambda *args: [])
     with pytest.raises(InvalidArgument, match=r"T1\.cells must return at least one cell, got none for case 'one'"):
         run(rows, Store(tmp_path), stream=io.StringIO())
