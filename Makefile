@@ -1,7 +1,7 @@
 # Two commands do everything: `make reproduce` and `make test`. Each makes .venv if it is missing.
 # `make bench` times the engine beside other packages, which it installs in an environment of their own, .venv-bench.
 #
-#   MINUTES      a limit for `make reproduce-models`
+#   MINUTES      a limit for `make reproduce-models`, or how long `make soak` takes, at least
 #   PYTHON       the interpreter that makes .venv
 #   TORCH_INDEX  a package index to take PyTorch from, for instance its CPU-only one
 
@@ -15,7 +15,7 @@ PEERS := jax diffrax numba
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: reproduce reproduce-models test quick bench lint types clean
+.PHONY: reproduce reproduce-models test quick soak bench lint types clean
 
 reproduce: $(READY)
 	@# A verdict that is not as expected (code 1) is a result: it is drawn and reported, and make still fails.
@@ -35,6 +35,10 @@ test: lint types
 
 quick: lint types
 	$(BIN)/python -m pytest -n 2 -q -m "not slow"
+
+# Twenty minutes of kills at random moments, and ten thousand mutated inputs of each kind; writes results/faults.json.
+soak: $(READY)
+	PYTHONPATH=tests:. $(BIN)/python -m soak $(if $(MINUTES),--minutes $(MINUTES))
 
 # What torch compiles is kept between runs, in a directory that is nobody else's: it is read back with pickle.
 bench: .venv-bench/.ready

@@ -75,6 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
                     *_tightness(verdicts, store, given.out),
                     *_learned(verdicts, store, given.out),
                     *_costs(given.results, given.out),
+                    *_faults(given.results),
                 ],
             )
             last = f"report: {page.resolve()}"
@@ -131,6 +132,15 @@ def _costs(results: Path, out: Path) -> list[tuple[str, str, tuple[Path, str] | 
             found = json.loads(place.read_text(encoding="utf-8"))
             sections.append((title, found.get("table", ""), _save(f"cost-{name}", draw(found), out)))
     return sections
+
+
+def _faults(results: Path) -> list[tuple[str, str, None]]:
+    """What became of faults that were injected on purpose: by `make soak` here, else as it is on record."""
+    place = next((p for p in (results / "faults.json", RECORDS / "faults.json") if p.exists()), None)
+    if place is None:
+        return []
+    found = json.loads(place.read_text(encoding="utf-8"))
+    return [("Faults injected and survived", str(found.get("table", "")), None)]
 
 
 def _cases(claim: str, lines: list[dict[str, Any]], store: _Stores) -> Cases:
