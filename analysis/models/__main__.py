@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sdewm.claims.claim import BUDGETS
 from sdewm.claims.runner import judge, remaining, run, table, write_verdicts
-from sdewm.exceptions import SdewmError
+from sdewm.exceptions import SdewmError, WorkFailed
 from sdewm.run import Store
 from sdewm.run.blocks import default_workers
 
@@ -36,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         store = Store(given.results / "records")
         if given.what in ("all", "run"):
-            run(rows, store, budget=given.budget, count=given.workers, minutes=given.minutes)
+            again = f"python -m analysis.models run --claims {{claim}} --budget {given.budget}"
+            run(rows, store, budget=given.budget, count=given.workers, minutes=given.minutes, command=again)
         if remaining(rows, store, budget=given.budget):
             return UNFINISHED
         if given.what == "run":
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         write_verdicts(lines, given.results / "verdicts.json", budget=given.budget, seed=0)
     except SdewmError as error:
         print(f"analysis.models: {error}", file=sys.stderr)
-        return 2
+        return UNFINISHED if isinstance(error, WorkFailed) else 2
     except KeyboardInterrupt:
         print("\ninterrupted; finished models are kept, the same command goes on from there", file=sys.stderr)
         return 130

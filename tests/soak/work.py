@@ -75,6 +75,11 @@ def square(states: Any) -> Tensor:
     return states["x"] ** 2
 
 
+def resident() -> int:
+    """Bytes of memory of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
 def rows(fault: str = "", cells: int = CELLS) -> tuple[Row, ...]:
     return (Row(Decay(fault, cells_a_case=cells), {"one": Outcome.HOLDS}, repetitions=0),)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from figures.__main__ import RECORDS, _costs
+from figures.__main__ import RECORDS, _costs, _faults
 from figures.cost import draw_cost_curves, draw_tolerance
 from sdewm.claims.report import write_report
 
@@ -48,3 +48,11 @@ def test_a_benchmark_of_this_machine_takes_the_records_place(tmp_path: Path) -> 
 @pytest.mark.parametrize("row", BENCH["rows"], ids=lambda row: row["title"])
 def test_no_peer_of_the_record_was_wrong(row: dict[str, object]) -> None:
     assert all(peer["status"] in ("ok", "left out", "not installed") for peer in row["peers"])  # type: ignore[attr-defined]
+
+
+def test_faults_are_shown_where_some_were_injected(tmp_path: Path) -> None:
+    kept = RECORDS / "faults.json"
+    assert len(_faults(tmp_path)) == kept.exists()
+    (tmp_path / "faults.json").write_text(json.dumps({"table": "kill -9 <own>"}), encoding="utf-8")
+    ((title, text, figure),) = _faults(tmp_path)
+    assert (title, text, figure) == ("Faults injected and survived", "kill -9 <own>", None)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from soak.kills import kill_dask_worker, kill_scheduler, undisturbed
 from soak.tools import Dask, contents, dask
-from soak.work import CATALOGUE, CELLS, square
+from soak.work import CATALOGUE, CELLS, resident, square
 
 from analysis.__main__ import main
 from sdewm import InvalidArgument, TimeGrid, simulate_coupled
@@ -40,13 +40,6 @@ def blocks(paths: int, executor: Any = None) -> list[list[float]]:
     """Moments of blocks of paths, merged in their order."""
     found = simulate_coupled(SYSTEM, 0.0, TimeGrid(1.0, 8), paths, 0, observe=square, executor=executor)
     return [[float(v) for v in (m.n, *m.mean, *m.scatter.ravel(), *m.low, *m.high)] for m in found.moments]
-
-
-def resident(*_: Any) -> int:
-    """Bytes of memory of this process."""
-    import psutil
-
-    return int(psutil.Process().memory_info().rss)
 
 
 @pytest.mark.slow
