@@ -220,7 +220,7 @@ class _Run:
         ):
             limit_spectral_norms(self.model, settings.spectral_limit)
         if pushed is not None and self.covariance is not None:
-            self.covariance = _averaged(self.covariance, without_push(state_covariance(seen.states), pushed), step)
+            self.covariance = averaged(self.covariance, without_push(state_covariance(seen.states), pushed), step)
         self.history[step] = torch.stack(parts)
         self.seconds += time.process_time() - began
         return parts
@@ -340,7 +340,7 @@ def _check_gradients(model: WorldModel) -> None:
         raise InvalidArgument("model has no weight that requires a gradient: call model.requires_grad_(True).")
 
 
-def _averaged(old: Tensor, new: Tensor, step: int) -> Tensor:
+def averaged(old: Tensor, new: Tensor, step: int) -> Tensor:
     # The first steps weigh alike, and the window grows to its full length.
     kept = min(_KEPT, (step + 1.0) / (step + 2.0))
     return kept * old + (1.0 - kept) * new
