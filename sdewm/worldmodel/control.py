@@ -121,7 +121,7 @@ def _play(
 
 
 def held(environment: Any, action: Array, repeat: int) -> Iterator[tuple[float, bool]]:
-    """Hold an action for some environment steps: of each its reward, and whether the episode goes on by the task's rule.
+    """Hold an action for some environment steps: the reward of each, and whether the task's rule lets it go on.
 
     The environment's own `step` also copies, and starts anew where an episode ends; here it is played on.
     """

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from ...dynamics.brownian import generator
-from ...validation import integer
+from ...exceptions import InvalidArgument
+from ...validation import integer, positive, real
 from ..networks import mlp
 
 # Means before tanh stay within this, where tanh still has a gradient in single precision.
@@ -33,6 +34,9 @@ class Actor(nn.Module):
         least, most: bounds of s.
         seed: fixes the first weights; no global random state is touched.
 
+    Raises:
+        InvalidArgument: a size is below 1, or the bounds are not 0 < least < most.
+
     Source: Haarnoja et al., arXiv:1801.01290, the squashed Gaussian; Hafner et al., arXiv:1912.01603, the bounded mean.
 
     Example:
@@ -47,11 +51,17 @@ class Actor(nn.Module):
     ) -> None:
         super().__init__()
         self.size, self.action = integer("size", size, least=1), integer("action", action, least=1)
-        self.least, self.most = least, most
+        self.width, self.least, self.most = (
+            integer("width", width, least=1),
+            positive("least", least),
+            real("most", most),
+        )
+        if not self.least < self.most:
+            raise InvalidArgument(f"least must be below most, got {least!r} and {most!r}.")
         self.layers = mlp(generator(seed, "actor: first weights"), size, width, width, 2 * action)
         with torch.no_grad():
             # The first policy is the same in all states, nearly.
-            self.layers[-1].weight.mul_(0.1)  # type: ignore[operator, union-attr]
+            self.layers[-1].weight.mul_(0.1)  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Policy:
         """The policy at states (..., size)."""

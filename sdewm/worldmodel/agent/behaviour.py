@@ -90,4 +90,5 @@ def spread_of(returns: Tensor, percentile: float) -> Tensor:
     """From one percentile of all returns to 100 minus it."""
     share = percentile / 100.0
     low, high = torch.quantile(returns.flatten(), returns.new_tensor((share, 1.0 - share)))
-    return high - low
+    spread: Tensor = high - low
+    return spread

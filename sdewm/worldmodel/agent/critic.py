@@ -32,7 +32,7 @@ class Critic(nn.Module):
         self.layers = mlp(generator(seed, "critic: first weights"), size, width, width, 1)
         with torch.no_grad():
             # All states are worth nothing at first: what a random network says would be believed.
-            self.layers[-1].weight.zero_()  # type: ignore[operator, union-attr]
+            self.layers[-1].weight.zero_()  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
         """V (...,) at states (..., size)."""
@@ -42,7 +42,8 @@ class Critic(nn.Module):
     def loss(self, x: Tensor, returns: Tensor, weights: Tensor) -> Tensor:
         """Half the weighted mean squared error, in units, at states (..., size) with returns and weights (...,)."""
         wrong = (self(x) - returns) / self.unit
-        return 0.5 * (weights * wrong.square()).mean()
+        loss: Tensor = 0.5 * (weights * wrong.square()).mean()
+        return loss
 
     def follower(self) -> "Critic":
         """A copy that takes no gradient, to follow this one slowly."""

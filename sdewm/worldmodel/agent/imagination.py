@@ -91,6 +91,6 @@ def lambda_returns(rewards: Tensor, continuing: Tensor, values: Tensor, *, disco
 
 
 def survival(continuing: Tensor) -> Tensor:
-    """Probability (horizon, paths) that the episode has not ended before action n: 1, c_0, c_0 c_1, …, as a constant."""
+    """Probability (horizon, paths) that the episode has not ended before action n: 1, c_0, c_0 c_1, …; a constant."""
     kept = continuing.detach()
     return torch.cat((torch.ones_like(kept[:1]), kept[:-1])).cumprod(0)

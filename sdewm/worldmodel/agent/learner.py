@@ -1,6 +1,6 @@
 """One gradient step of an agent: of its world model on what was played, of its behaviour on what that imagines."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, final
 
 import torch
@@ -20,6 +20,7 @@ from .actor import Actor
 from .behaviour import behaviour
 from .critic import Critic
 from .settings import AgentSettings
+from .state import moments_of, take_moments
 
 PLACES = ("model", "imagination", "acting")
 
@@ -125,6 +126,49 @@ class Learner:
         self.step += 1
         return Losses(*(part.detach() for part in parts), *behaved)
 
+    def check_weights(self) -> None:
+        """Refuse weights that are not finite, before somebody keeps them.
+
+        Raises:
+            NumericalFailure: a weight is not finite.
+        """
+        for name, p in self._named().items():
+            if not bool(torch.isfinite(p).all()):
+                raise NumericalFailure(
+                    f"{name} is not finite after gradient step {self.step - 1}; lower the learning rates.",
+                    time=float(self.step - 1),
+                )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that the next gradient step depends on, beside the step's number."""
+        result = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        result |= {name: p for name, p in self._named().items() if name not in result}
+        for which, optimiser in self.optimisers.items():
+            result |= moments_of(optimiser, self._named(which), which)
+        averages = {"covariance": self.covariance, "spread": self.spread}
+        return result | {name: value for name, value in averages.items() if value is not None}
+
+    def averages_like(self) -> dict[str, Tensor]:
+        """Tensors of the shapes and kinds of the running averages, once there are some."""
+        size = self.model.hidden + self.model.latent
+        return {"covariance": torch.zeros(size, size, dtype=torch.float64), "spread": torch.zeros(())}
+
+    def take(self, tensors: Mapping[str, Tensor], step: int) -> None:
+        """Go on from what `tensors()` gave after so many gradient steps; names and shapes are those of `tensors()`."""
+        self.model.load_state_dict({name: tensors[f"model/{name}"] for name in self.model.state_dict()})
+        with torch.no_grad():
+            for name, p in self._named().items():
+                p.copy_(tensors[name])
+        for which, optimiser in self.optimisers.items():
+            take_moments(optimiser, self._named(which), which, tensors)
+        self.covariance, self.spread, self.step = tensors["covariance"], tensors["spread"], step
+
+    def _named(self, only: str | None = None) -> dict[str, nn.Parameter]:
+        """Parameters by the names that they have in files."""
+        parts = {"model": self.model, "actor": self.actor, "critic": self.critic, "slow": self.slow}
+        chosen = {only: parts[only]} if only is not None else parts
+        return {f"{part}/{name}": p for part, net in chosen.items() for name, p in net.named_parameters()}
+
     def _learn_model(self, windows: Episodes) -> tuple[tuple[Tensor, ...], Filtered]:
         step, settings, model = self.step, self.settings, self.model
         observations = model.standardise(windows.observations[:, :-1]).transpose(0, 1)
@@ -165,7 +209,8 @@ class Learner:
             loss = loss + self.penalty.weight * value
         self._apply("model", loss, model.parameters(), settings.model_clip)
         done = step + 1
-        if settings.spectral_limit is not None and done % settings.spectral_every == 0:
+        last = done == settings.updates_after(settings.episodes)
+        if settings.spectral_limit is not None and (done % settings.spectral_every == 0 or last):
             limit_spectral_norms(model, settings.spectral_limit)
         fresh = state_covariance(seen.states)
         if pushed is not None:

@@ -113,7 +113,9 @@ class AgentSettings:
                 f"episode_steps must be a multiple of action_repeat, got {self.episode_steps} and {self.action_repeat}."
             )
         if self.length > self.actions:
-            raise InvalidArgument(f"length must be at most the {self.actions} actions of an episode, got {self.length}.")
+            raise InvalidArgument(
+                f"length must be at most the {self.actions} actions of an episode, got {self.length}."
+            )
         if self.starts > self.batch * self.length:
             raise InvalidArgument(
                 f"starts must be at most the {self.batch * self.length} states of a gradient step, got {self.starts}."
