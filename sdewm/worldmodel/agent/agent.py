@@ -35,6 +35,14 @@ class Agent:
 
     Raises:
         InvalidArgument: its parts do not fit each other.
+
+    Example:
+        >>> from sdewm.worldmodel import RSSMArchitecture
+        >>> model = RSSM(RSSMArchitecture(observation=3, action=1, rewards=True))
+        >>> agent = Agent(model, Actor(80, 1), "cartpole-swingup", 2, 1000, None, 0, torch.eye(80).double())
+        >>> acting = agent.begin(seed=0)
+        >>> acting.act(torch.zeros(3)).shape
+        (1,)
     """
 
     model: RSSM
@@ -109,7 +117,7 @@ def _said(pixels: tuple[int, ...] | None) -> str:
 
 @final
 class Acting:
-    """One episode of an agent: filters one observation after another, and acts."""
+    """One episode of an agent: filters one observation after another, and acts. `Agent.begin` makes it."""
 
     def __init__(
         self,

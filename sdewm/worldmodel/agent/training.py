@@ -121,10 +121,8 @@ def train_agent(
     Source: Hafner et al., arXiv:1912.01603 and arXiv:2301.04104.
 
     Example:
-        >>> few = AgentSettings(60, 20, prefill=2, train_ratio=1.0, batch=2, length=4, starts=4)
-        >>> trained = train_agent("cartpole-swingup", few, seed=0)
-        >>> trained.curve.shape, trained.finished
-        (torch.Size([3, 2]), True)
+        >>> trained = train_agent("cartpole-swingup", seed=1000, checkpoint="agent.safetensors")  # doctest: +SKIP
+        >>> play(trained.agent, episodes=10, seed=0).interval()  # doctest: +SKIP
     """
     settings = AgentSettings() if settings is None else instance("settings", settings, AgentSettings)
     seed, every = integer("seed", seed, least=0), integer("every", every, least=1)

@@ -105,7 +105,7 @@ def test_actions_after_an_end_count_for_nothing():
     ended = behaviour(model, actor, critic, critic.follower(), starts, FLAT, seed=7)
     one = behaviour(model, actor, critic, critic.follower(), starts, replace(FLAT, horizon=1), seed=7)
     # Of the horizon only the first action is alive.
-    assert float(ended.actor) == pytest.approx(float(one.actor) / FLAT.horizon, rel=1e-4)
+    torch.testing.assert_close(ended.actor, one.actor / FLAT.horizon, rtol=1e-4, atol=0.0)
 
 
 def test_gradient_steps_raise_the_imagined_return(parts):

@@ -25,7 +25,7 @@ from sdewm.worldmodel.rssm import RSSM, RSSMArchitecture
 from .conftest import FEW, SMALL, TASK, equal, trained_small
 
 pytestmark = pytest.mark.control
-SHORT = replace(FEW, environment_steps=60, train_ratio=1.0)
+SHORT = replace(FEW, environment_steps=60)
 BUSY = {
     "injection": Injection("z", "zero drift", "whitened", 0.3),
     "penalty": Penalty(of="filter", weight=0.01),
@@ -161,7 +161,7 @@ def test_damaged_checkpoints(path, written):
         ({name: tensors[name] * math.nan}, "not finite"),
         ({"returns": tensors["returns"][:1]}, "holds 1 episodes"),
         ({"spread": tensors["spread"].double()}, "tensors are not those"),
-        ({"more": tensors["spread"]}, "tensors are not those"),
+        ({"more": tensors["spread"].clone()}, "tensors are not those"),
     ):
         save_file({**tensors, **other}, path, words)
         refused(message)
@@ -188,13 +188,13 @@ def differs(one, two):
 def test_an_injection_changes_its_place_and_leaves_the_rest(kind, unit, place):
     plain = trained_small(settings=SHORT)
     none = trained_small(settings=SHORT, injection=Injection("z", kind, unit, 0.0), places=place)
-    # Of size zero it changes nothing, to the bit: no other noise hangs on it.
-    assert equal(plain, none) or unit == "whitened"
+    # Of size zero it changes nothing but rounding: no other noise hangs on it.
+    torch.testing.assert_close(none.losses, plain.losses, rtol=1e-3, atol=1e-4, equal_nan=True)
+    torch.testing.assert_close(none.returns, plain.returns, rtol=1e-3, atol=1e-6)
     moved = trained_small(settings=SHORT, injection=Injection("z", kind, unit, 2.0), places=place)
     # The prefill is played before anything is injected.
     assert torch.equal(moved.returns[:2], plain.returns[:2])
-    first = {each: each.losses[1] for each in (plain, moved)}
-    same = [bool(torch.equal(first[plain][k], first[moved][k])) for k in range(10)]
+    same = (plain.losses[1] == moved.losses[1]).tolist()
     if place == "acting":
         # The third episode is the first that the agent plays.
         assert all(same)
