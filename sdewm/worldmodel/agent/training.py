@@ -105,7 +105,7 @@ def train_agent(
         every: episodes from one writing to the next.
         minutes: of wall time, after which no further episode is begun; at least one gradient step is always taken.
         progress: called after each episode's gradient steps with the number of episodes that were played, the last
-            return and the mean losses.
+            return and the mean losses (NaN where no gradient step was due).
 
     Raises:
         InvalidArgument: an argument is of another kind or out of range, sizes do not fit the task, the checkpoint is
