@@ -13,7 +13,7 @@ LEVEL = 0.99
 
 
 def near(gap: float, allowed: float, *, what: str) -> Verdict:
-    """Whether a number that was measured again is off its record by no more than is allowed; NaN where there is none."""
+    """Whether a number that was measured again is off its record by no more than is allowed; NaN has no record."""
     reason = f"{what} now and on record differ by {gap:.2g}, allowed {allowed:g}"
     doubt = None if math.isfinite(gap) else "its record is missing"
     inside = allowed - gap

@@ -13,13 +13,14 @@ from ...exceptions import InvalidArgument
 from ...validation import instance, integer
 from ...validation import level as check_level
 from ..angles import angle_pairs
+from ..episodes import Episodes
 from ..injection import Injection
 from ..perturbations import observation_change
 from ..seeds import derived
 from ..train import subnormals_flushed
 from .agent import Acting, Agent
 from .environment import ControlEnvironment
-from .episode import Act, play_episode
+from .episode import Act, Played, play_episode
 
 See = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -32,6 +33,7 @@ class Returns:
     Attributes:
         values: (episodes,), float64: the sum of rewards of each, between 0 and the number of environment steps where
             rewards lie between 0 and 1.
+        episodes: what was played: true observations, the actions that the agent chose, rewards; None for differences.
 
     Example:
         >>> Returns(torch.tensor([700.0, 710.0, 720.0]).double()).mean
@@ -39,6 +41,7 @@ class Returns:
     """
 
     values: Tensor
+    episodes: Episodes | None = None
 
     @property
     def mean(self) -> float:
@@ -119,7 +122,7 @@ def play(
     see, kind = _seeing(agent, perturbation), "" if perturbation is None else perturbation[0]
     pushed = None if injection is None else injection.pushed(agent.model, agent.covariance, seed=agent.seed)
     actions = agent.episode_steps // agent.action_repeat
-    values = torch.zeros(episodes, dtype=torch.float64)
+    played: list[Played] = []
     with (
         ControlEnvironment(
             agent.task if task is None else task,
@@ -133,9 +136,10 @@ def play(
         for i in range(episodes):
             acting = agent.begin(seed=derived(seed, "play: acting"), episode=i, greedy=greedy, pushed=pushed)
             act = _act(acting, see, generator(seed, f"perturbed observations: {kind}", i))
-            played = play_episode(environment, act, actions, seed=seed, purpose="evaluation", episode=i)
-            values[i] = played.total
-    return Returns(values)
+            played.append(play_episode(environment, act, actions, seed=seed, purpose="evaluation", episode=i))
+    seen, done, rewards, continues = (torch.stack(parts) for parts in zip(*played, strict=True))
+    values = torch.tensor([each.total for each in played], dtype=torch.float64)
+    return Returns(values, Episodes(seen, done, rewards, continues))
 
 
 def _act(acting: Acting, see: See | None, source: torch.Generator) -> Act:
