@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from sdewm.claims import Cell, Claim, Result, Row
-from sdewm.claims.runner import Task
+from sdewm.claims.tasks import Task
 from sdewm.run import Record, Store
 from sdewm.verdict import Outcome, Verdict
 from sdewm.worldmodel import load_agent

@@ -20,7 +20,7 @@ from figures.agents import FIGURES
 from figures.agents.table import agent_tables
 from sdewm import Outcome
 from sdewm.claims import Claim
-from sdewm.claims.runner import Task
+from sdewm.claims.tasks import Task
 from sdewm.run import Record
 
 HOLDS, VIOLATED, INCONCLUSIVE = Outcome.HOLDS, Outcome.VIOLATED, Outcome.INCONCLUSIVE
