@@ -48,8 +48,8 @@ def draw_compounding(cases: Cases) -> Drawing:
 def _laws(ax: Axes, steps: Array) -> None:
     for power, name in ((0.5, "√N"), (1.0, "N")):
         ax.plot(steps, steps**power, color=GREY, ls=":", lw=1.1)
-        at = len(steps) // 2
-        ax.annotate(name, (steps[at], steps[at] ** power), xytext=(-2, 4), textcoords="offset points", color=GREY)
+        at = len(steps) - 1
+        ax.annotate(name, (steps[at], steps[at] ** power), xytext=(3, -3), textcoords="offset points", color=GREY)
     ax.set_xscale("log")
     ax.set_yscale("log")
     marks = [1, 2, 5, 10, 20, 50]
