@@ -22,12 +22,14 @@ def draw_compounding(cases: Cases) -> Drawing:
             steps = np.arange(1, rows.shape[1] + 1)
             middle, half = logs.mean(0), logs.std(0, ddof=1) * _quantile(len(found)) / len(found) ** 0.5
             left.fill_between(steps, np.exp(middle - half), np.exp(middle + half), color=COLOURS[i], alpha=0.2, lw=0)
-            left.plot(steps, np.exp(middle), color=COLOURS[i], ls=("-", "--")[i], label=f"{kind} error")
+            left.plot(
+                steps, np.exp(middle), color=COLOURS[i], ls=("-", "--")[i], label=f"{kind.replace(' ', '-')} error"
+            )
             data[kind] = np.exp(middle).tolist()
             keys = ["clean", *strengths_of(found[0].values["returns"], kind)]
             sizes = np.array([0.0, *(float(key.split("/")[1]) for key in keys[1:])])
             returns = np.stack([mean_returns(found, key) for key in keys], 1)
-            data[f"return, {kind}"] = line(right, sizes, returns, i, f"{kind} error")
+            data[f"return, {kind}"] = line(right, sizes, returns, i, f"{kind.replace(' ', '-')} error")
         for power, name in ((0.5, "√N"), (1.0, "N")):
             left.plot(steps, steps**power, color=GREY, ls=":", lw=1.1)
             at = len(steps) - 1
