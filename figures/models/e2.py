@@ -47,8 +47,8 @@ def draw_compounding(cases: Cases) -> Drawing:
         "Growth over a rollout of errors in z of equal whitened one-step root mean square 0.1, relative to the first "
         "step, beside the laws of plain addition √N and N (grey). Dotted black: first order, from the model's own "
         f"Jacobians. Lines and bands: geometric mean over {len(arm(records, 'plain'))} training seeds and its 95 % "
-        "interval. Judged is the first panel; the others are shown. A recurrent state-space model draws z anew at every "
-        "step, so that what lasts of an error in z is what h has taken up: for errors in h see the table."
+        "interval. Judged is the first panel; the others are shown. A recurrent state-space model draws z anew at "
+        "every step, so that what lasts of an error in z is what h has taken up: for errors in h see the table."
     )
     return Drawing(figure, caption, data)
 
