@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..dynamics.martingale import Accompanied
 from ..dynamics.noise import INDEPENDENT, Antithetic, Noise
 from ..dynamics.sobol import DIMENSIONS, Sobol
 from ..dynamics.step_map import StepMap
@@ -23,10 +24,12 @@ from ..grid import TimeGrid
 from ..stats.controls import controlled, select
 from ..stats.multilevel import allocate, ladder, telescoped
 from .effect import Effect
+from .martingale import Control, fit_paths
+from .martingale import pilot as pilot_martingale
+from .method import METHODS, Method
 
 Array = NDArray[np.float64]
 
-METHODS = ("plain", "antithetic", "controls", "sobol", "multilevel")
 WORK = 1_000_000_000  # path-steps, a few minutes
 LEVEL = 0.95
 # Below this part of its pathwise root mean square a value counts as near zero.
@@ -46,50 +49,6 @@ _LEAST = 1024  # paths: fewer have no central limit theorem to speak of
 _ROUNDS = 4
 # A run is planned to be a little too long, so that it seldom has to be repeated.
 _MARGIN = 0.85
-
-
-@final
-@dataclass(frozen=True)
-class Method:
-    """How the coefficients of an expansion were estimated.
-
-    Attributes:
-        name: one of `METHODS`.
-        reason: why this one.
-        paths: number of paths of the run that gave the numbers.
-        units: number of independent observations behind the intervals: paths, pairs, replicates of a point set, or
-            those of the level with the fewest.
-        steps: of the grid.
-        path_steps: number of steps of single paths of that run, coarse twins included.
-        spent: the same of everything, with pilots and runs that were too short.
-        tolerance: what was asked for.
-        reached: half-widths of the 95 % intervals of P and of Q + S/2, relative to their values, or to a tenth of their
-            pathwise root mean square where that is more; None where no tolerance was asked for.
-        bias: by how much the extrapolation in the step size has moved P and Q + S/2; None without it. What is left of
-            the bias is usually a small part of that, and no interval covers it.
-        predicted: path-steps that each method was predicted to need; empty where there was no choice.
-        short: whether the tolerance was not reached, because of the cap on work or after several runs.
-    """
-
-    name: str
-    reason: str
-    paths: int
-    units: int
-    steps: int
-    path_steps: int
-    spent: int
-    tolerance: float | None = None
-    reached: tuple[float, float] | None = None
-    bias: tuple[float, float] | None = None
-    predicted: Mapping[str, float] | None = None
-    short: bool = False
-
-    def __str__(self) -> str:
-        text = f"{self.name} ({self.reason}): {self.paths} paths, {self.units} independent observations, "
-        text += f"{self.path_steps:.3g} path-steps of {self.spent:.3g}"
-        if self.reached is not None:
-            text += f"; intervals of P and Q + S/2 to {self.reached[0]:.2%} and {self.reached[1]:.2%}"
-        return text
 
 
 class Sample(NamedTuple):
@@ -122,9 +81,12 @@ def _targets(of: Sequence[Estimate]) -> tuple[Estimate, Estimate]:
 
 
 def coefficient_columns(problem: Effect, states: Mapping[str, Any]) -> list[Any]:
-    """∇ℓᵀy₁, ∇ℓᵀy₂, y₁ᵀ∇²ℓ y₁, and the controls where there is a member "noise"."""
+    """∇ℓᵀy₁, ∇ℓᵀy₂, y₁ᵀ∇²ℓ y₁, less their martingales if there are any, and the controls of a member "noise"."""
     controls = hermite(states["noise"]) if "noise" in states else []
-    return [*problem.coefficients(states["varied"]), *controls]
+    values = problem.coefficients(states["varied"])
+    if isinstance(states["varied"], Accompanied):
+        values = [value - known for value, known in zip(values, states["varied"].martingales.unbind(1), strict=True)]
+    return [*values, *controls]
 
 
 def steps_of_a_path(problem: Effect) -> int:
@@ -133,9 +95,10 @@ def steps_of_a_path(problem: Effect) -> int:
     return problem.grid.steps + coarse
 
 
-def sample(problem: Effect, terms: Terms, controls: bool = False) -> Sample:
-    """One run with the problem's own paths and noise, adjusted by the controls if they are wanted."""
-    moments = problem.moments(_members(problem, terms, controls), partial(coefficient_columns, problem))
+def sample(problem: Effect, terms: Terms, controls: bool = False, control: Control | None = None) -> Sample:
+    """One run with the problem's own paths and noise, adjusted by the controls or martingales if they are wanted."""
+    members = _members(problem, terms, controls) if control is None else {"varied": control.member(problem, terms)}
+    moments = problem.moments(members, partial(coefficient_columns, problem))
     work = problem.paths * steps_of_a_path(problem)
     estimates = moments.estimates() if not controls else _adjusted(moments, problem.extrapolate > 1)
     return Sample(estimates[:3], estimates[3:], problem.paths, work)
@@ -159,7 +122,7 @@ def fixed(problem: Effect, terms: Terms, name: str) -> tuple[Effect, Sample]:
     Raises:
         InvalidArgument: the method needs a tolerance, or the paths do not suffice for it or differ in more than noise.
     """
-    if name in ("auto", "multilevel"):
+    if name in ("auto", "martingale", "multilevel"):
         raise InvalidArgument(
             f"tolerance is needed for method={name!r}, which sets its own numbers of paths; give tolerance=0.01."
         )
@@ -219,6 +182,7 @@ class _Plan:
     costs: Array  # (), or (levels,)
     levels: tuple[Effect, ...] = ()
     replicates: int = 0
+    control: Control | None = None
 
     def work(self, allowed: Array) -> float:
         """Path-steps for these variances of the estimates."""
@@ -263,8 +227,7 @@ def reach(
     each = steps_of_a_path(problem)
     if work < 4 * _PILOT * each:
         raise InvalidArgument(f"work must be at least {4 * _PILOT * each} path-steps for the pilot, got {work}.")
-    plans, rms, means, spent = _pilot(problem, terms, name)
-    allowed = _allowed(means, rms, tolerance)
+    plans, allowed, rms, spent = _pilot(problem, terms, name, tolerance)
     predicted = {plan.name: plan.work(allowed) for plan in plans}
     plan = min(plans, key=lambda p: predicted[p.name])
     reason = "as asked for"
@@ -276,7 +239,9 @@ def reach(
         ready, capped = _sized(problem, plan, allowed / grow, work - spent, attempt)
         extrapolated = problem.extrapolate > 1
         found = (
-            _multilevel(ready, terms, extrapolated) if plan.levels else sample(ready[0], terms, plan.name == "controls")
+            _multilevel(ready, terms, extrapolated)
+            if plan.levels
+            else sample(ready[0], terms, plan.name == "controls", plan.control)
         )
         spent += found.path_steps
         half = np.array([_half(e) for e in found.targets])
@@ -330,8 +295,11 @@ def _half(estimate: Estimate) -> float:
     return (high - low) / 2.0
 
 
-def _pilot(problem: Effect, terms: Terms, name: str) -> tuple[list[_Plan], Array, Array, int]:
-    """What each method in question promises, and the pathwise root mean squares and means of P and Q + S/2."""
+def _pilot(problem: Effect, terms: Terms, name: str, tolerance: float) -> tuple[list[_Plan], Array, Array, int]:
+    """What each method in question promises, allowed variances and root mean squares of P and Q + S/2, and the work.
+
+    A pilot that costs more than what another method promises to need altogether is left out.
+    """
     asked = METHODS if name == "auto" else (name,)
     each = steps_of_a_path(problem)
     pairs = replace(problem, noise=Antithetic(), paths=_PILOT, seed=_derived(problem.seed, "pilot"))
@@ -351,15 +319,35 @@ def _pilot(problem: Effect, terms: Terms, name: str) -> tuple[list[_Plan], Array
     if "controls" in asked:
         adjusted = controlled(Moments.of(np.concatenate((both, columns[:, 3:k]), 1)), k - 3)
         plans.append(_Plan("controls", np.array([e.standard_error**2 for e in adjusted]) * _PILOT, cost))
+    rms = np.sqrt((both**2).mean(0))
+    allowed = _allowed(both.mean(0), rms, tolerance)
+    if "martingale" in asked:
+        plan, used = _pilot_martingale(problem, terms, both.var(0, ddof=1), allowed)
+        plans += [plan] if plan else []
+        spent += used
+        if name == "martingale" and plan is None:
+            raise InvalidArgument("method='martingale' needs finite states and fewer dimensions; use method='auto'.")
     width = (k - 3) // 2
-    if "sobol" in asked and (name != "auto" or width * problem.grid.steps <= DIMENSIONS):
+    least = min((plan.work(allowed) for plan in plans), default=math.inf)
+    worth = least > _PILOT_POINTS * _REPLICATES[1] * each
+    if "sobol" in asked and (name != "auto" or (worth and width * problem.grid.steps <= DIMENSIONS)):
         plans.append(_pilot_sobol(problem, terms))
         spent += _PILOT_POINTS * _REPLICATES[1] * each
-    if "multilevel" in asked:
+    if "multilevel" in asked and (name != "auto" or worth):
         plan, used = _pilot_levels(problem, terms, name)
         plans += [plan] if plan else []
         spent += used
-    return plans, np.sqrt((both**2).mean(0)), both.mean(0), spent
+    return plans, allowed, rms, spent
+
+
+def _pilot_martingale(problem: Effect, terms: Terms, variances: Array, allowed: Array) -> tuple[_Plan | None, int]:
+    """Controls that are fitted to a small part of the paths that a plain run would take."""
+    paths = fit_paths(float((variances / allowed).max()), int(problem.x0.shape[-1]))
+    control, used = pilot_martingale(problem, terms, paths, _derived(problem.seed, "pilot martingale"))
+    if control is None:
+        return None, used
+    costs = np.asarray(float(steps_of_a_path(problem)))
+    return _Plan("martingale", control.variances, costs, control=control), used
 
 
 def _pilot_sobol(problem: Effect, terms: Terms) -> _Plan:
@@ -427,7 +415,7 @@ def _sized(problem: Effect, plan: _Plan, allowed: Array, left: int, attempt: int
         each = zip(plan.levels, counts.tolist(), seeds, strict=True)
         return [replace(level, paths=n, seed=seed) for level, n, seed in each], share < 1.0
     seed = _derived(problem.seed, "run", attempt)
-    n = max(math.floor(float(wanted) * share), _LEAST)
+    n = max(math.floor(float(wanted) * share), _LEAST if plan.control is None else _LEAST // 2)
     if plan.name == "sobol":
         # Whole replicates, up to twice as many as planned, or more where they would be too large.
         points = min(max(1 << (n // plan.replicates).bit_length() - 1, _POINTS[0]), _POINTS[1])
