@@ -100,9 +100,12 @@ class Martingales:
         weights: from a number of steps to (number of martingales, k), to add up k combinations of them only,
             which takes less time.
 
-    Source: Newton, Variance reduction for simulated diffusions, 1994; Milstein, Schoenmakers, Spokoiny, Variance
-    reduction by regression on the martingale of a value function; Belomestny, Häfner, Urusov, Regression-based
-    complexity reduction of the nested Monte Carlo and of weak schemes, 2016-2018, for the functions beyond ξ.
+    Warning:
+        Weights must come from other paths than those that they are used on: on their own they explain too much.
+
+    Source: Newton, Variance reduction for simulated diffusions, 1994; Milstein, Tretyakov, Practical variance reduction
+    via regression for simulating diffusions, 2009; Belomestny, Häfner, Nagapetyan, Urusov, Variance reduction for
+    discretised diffusions via regression, 2018, for the terms in ξ² − 1. The coefficients in ε are our own.
 
     Example:
         >>> from sdewm.drifts import Linear

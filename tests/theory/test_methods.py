@@ -23,6 +23,7 @@ from sdewm.grid import TimeGrid
 from sdewm.theory import Expansion, expand
 from sdewm.theory.effect import effect_problem
 from sdewm.theory.expansion import SKEWED
+from sdewm.theory.martingale import pilot
 from sdewm.theory.methods import METHODS, level_weights, levels_of, sample
 
 A, B, C = -0.5, 0.4, 0.5
@@ -238,6 +239,7 @@ def test_noise_that_does_not_fit_is_refused_by_name() -> None:
         ({"method": "magic", "paths": 64}, r"method must be one of 'auto', 'plain', .*, got 'magic'"),
         ({"method": "auto", "paths": 64}, "tolerance is needed for method='auto'"),
         ({"method": "multilevel", "paths": 64}, "tolerance is needed for method='multilevel'"),
+        ({"method": "martingale", "paths": 64}, "tolerance is needed for method='martingale'"),
         ({"method": "sobol", "paths": 255}, "paths must be at least 256 for method='sobol', got 255"),
         ({"method": "antithetic", "paths": 33}, "paths must be a multiple of the cluster of 2 paths, got 33"),
         ({"method": "plain", "tolerance": 0.01, "paths": 64}, "tolerance sets the number of paths itself.*got 64"),
@@ -265,6 +267,28 @@ def test_paths_that_differ_in_more_than_noise_are_refused() -> None:
         expand(base, error, square, ETA, GRID, 64, method="antithetic")
     with pytest.raises(InvalidArgument, match="x0, actions and the error's initial part must be the same"):
         expand(base, APART, square, each, GRID, method="plain", tolerance=0.1)
+
+
+def test_martingales_combine_with_any_law_of_the_paths() -> None:
+    """The controls of one pilot, on independent paths, pairs and points: all hold the truth, and far less is left."""
+    problem = effect_problem(BASE, SHARED, square, 1.0, GRID, 4096)
+    control, work = pilot(problem, Terms(), 2048, seed=9)
+    assert control is not None
+    assert work == 2048 * 12 + 64 * 8
+    pairs = []
+    for noise in (problem.noise, Antithetic(), Sobol(64)):
+        ready = replace(problem, noise=noise)
+        with_it, without = sample(ready, Terms(), control=control).targets, sample(ready, Terms()).targets
+        assert 3.0 * with_it[1].standard_error < without[1].standard_error
+        pairs += list(zip(with_it, richardson(8), strict=True))
+    assert_all_cover(pairs)
+
+
+def test_martingales_of_too_many_coordinates_are_refused() -> None:
+    """A regression on more functions than paths would explain anything."""
+    wide = Linear(a=A, b=B, dim=96)
+    with pytest.raises(InvalidArgument, match="method='martingale' needs finite states and fewer dimensions"):
+        expand(wide, SHARED, square, 1.0, GRID, method="martingale", tolerance=0.1)
 
 
 def test_laws_combine() -> None:
