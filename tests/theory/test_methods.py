@@ -132,9 +132,10 @@ def test_auto_takes_the_cheapest_and_says_so() -> None:
     assert e.P.value == again.P.value
     assert e.method.predicted is not None
     assert set(e.method.predicted) <= set(METHODS)
-    assert e.method.name == min(e.method.predicted, key=e.method.predicted.__getitem__) == "sobol"
-    assert "predicted path-steps: sobol" in e.method.reason
-    assert "sobol" in str(e.method)
+    assert e.method.name == min(e.method.predicted, key=e.method.predicted.__getitem__)
+    assert e.method.name in ("martingale", "sobol")
+    assert f"predicted path-steps: {e.method.name}" in e.method.reason
+    assert e.method.name in str(e.method)
     assert run(method="auto", tolerance=0.01, seed=5).P.value != e.P.value
 
 
@@ -142,7 +143,8 @@ def test_predictions_are_about_right() -> None:
     """What plain and antithetic runs need is known from their variances."""
     predicted = run(method="auto", tolerance=0.02).method.predicted
     assert predicted is not None
-    for name in ("plain", "antithetic", "controls", "multilevel"):
+    # A pilot that would cost more than another method altogether is left out, so that "multilevel" may be missing.
+    for name in ("plain", "antithetic", "controls", *({"multilevel"} & set(predicted))):
         assert run(method=name, tolerance=0.02).method.path_steps == pytest.approx(predicted[name], rel=0.1)
 
 
