@@ -1,7 +1,7 @@
 # Two commands do everything: `make reproduce` and `make test`. Each makes .venv if it is missing.
 # `make bench` times the engine beside other packages, which it installs in an environment of their own, .venv-bench.
 #
-#   MINUTES      a limit for `make reproduce-models`
+#   MINUTES      a limit for `make reproduce-models` and `make reproduce-agents`
 #   PYTHON       the interpreter that makes .venv
 #   TORCH_INDEX  a package index to take PyTorch from, for instance its CPU-only one
 
@@ -15,7 +15,7 @@ PEERS := jax diffrax numba
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: reproduce reproduce-models test quick bench lint types clean
+.PHONY: reproduce reproduce-models reproduce-agents test quick bench lint types clean
 
 reproduce: $(READY)
 	@# A verdict that is not as expected (code 1) is a result: it is drawn and reported, and make still fails.
@@ -28,6 +28,12 @@ reproduce: $(READY)
 reproduce-models: $(READY)
 	@$(BIN)/python -m analysis.models $(if $(MINUTES),--minutes $(MINUTES)); code=$$?; \
 	if [ $$code -le 1 ]; then $(BIN)/python -m figures --results results/models --out report/models || code=$$?; fi; \
+	exit $$code
+
+# Well over an hour on two cores, likewise.
+reproduce-agents: $(READY)
+	@$(BIN)/python -m analysis.agents $(if $(MINUTES),--minutes $(MINUTES)); code=$$?; \
+	if [ $$code -le 1 ]; then $(BIN)/python -m figures --results results/agents --out report/agents || code=$$?; fi; \
 	exit $$code
 
 test: lint types

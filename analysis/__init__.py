@@ -5,6 +5,7 @@ from sdewm.claims import Row
 from .bounds import ROWS as BOUNDS
 from .expansion import ROWS as EXPANSION
 from .learned import ROWS as LEARNED
+from .models.quick import ROWS as RECORDED
 from .sign import ROWS as SIGN
 
-CATALOGUE: tuple[Row, ...] = (*EXPANSION, *SIGN, *BOUNDS, *LEARNED)
+CATALOGUE: tuple[Row, ...] = (*EXPANSION, *SIGN, *BOUNDS, *LEARNED, *RECORDED)

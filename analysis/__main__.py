@@ -13,8 +13,10 @@ from sdewm.exceptions import InvalidArgument, SdewmError
 from sdewm.run import Store
 from sdewm.run.blocks import default_workers
 
-from . import CATALOGUE
-from .models import COMMAND, MODELS, RECORDS
+from . import CATALOGUE, models
+
+# What takes an hour and more is judged from the records that come with the project.
+RECORDED = ((models.MODELS, models.RECORDS, models.COMMAND),)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,15 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
         catalogue = CATALOGUE if given.module is None else _catalogue(given.module)
     except SdewmError as error:
         parser.error(str(error))
-    # Models that take an hour to train are judged from the records that come with the project.
-    recorded = MODELS if given.module is None else ()
-    known = sorted({row.claim.id for row in (*catalogue, *recorded)})
+    recorded = RECORDED if given.module is None else ()
+    known = sorted({row.claim.id for row in (*catalogue, *(row for rows, _, _ in recorded for row in rows))})
     unknown = set(given.claims or ()) - set(known)
     if unknown:
         parser.error(f"--claims: unknown {', '.join(sorted(unknown))}; known are {', '.join(known)}")
-    rows, on_record = (
-        [row for row in part if not given.claims or row.claim.id in given.claims] for part in (catalogue, recorded)
-    )
+    rows = [row for row in catalogue if not given.claims or row.claim.id in given.claims]
     try:
         store = Store(given.results / "records")
         if given.what in ("all", "run"):
@@ -52,7 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
         if given.what == "run":
             return 0
         lines = judge(rows, store, budget=given.budget, seed=given.seed)
-        lines += [{**line, "command": COMMAND} for line in judge(on_record, Store(RECORDS))]
+        for part, place, command in recorded:
+            chosen = [row for row in part if not given.claims or row.claim.id in given.claims]
+            lines += [{**line, "command": command} for line in judge(chosen, Store(place))]
         write_verdicts(lines, given.results / "verdicts.json", budget=given.budget, seed=given.seed)
     except SdewmError as error:
         print(f"analysis: {error}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """One drawing function a claim; each reads stored records only."""
 
+from .agents import FIGURES as AGENTS
 from .bounds import FIGURES as BOUNDS
 from .expansion import FIGURES as EXPANSION
 from .kit import Draw
@@ -15,4 +16,5 @@ FIGURES: dict[str, Draw] = {
     "L2": draw_compounding,
     "L3": draw_baselines,
     **MODELS,
+    **AGENTS,
 }

@@ -15,6 +15,7 @@ from sdewm.run import Record, Store
 from sdewm.run.store import write_whole
 
 from . import FIGURES
+from .agents.table import agent_tables
 from .bounds.tightness import draw_tightness, tightness_table
 from .cost import draw_cost_curves, draw_tolerance
 from .kit import Cases, Drawing
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     last = ""
     try:
-        store = _Stores((Store(given.results / "records"), Store(RECORDS / "models")))
+        store = _Stores((Store(given.results / "records"), Store(RECORDS / "models"), Store(RECORDS / "agents")))
         drawn: dict[str, tuple[Path, str]] = {}
         made: dict[str, dict[str, Any]] = {}
         for claim in given.claims or known:
@@ -74,6 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
                 appendix=[
                     *_tightness(verdicts, store, given.out),
                     *_learned(verdicts, store, given.out),
+                    *_agents(verdicts, store, given.out),
                     *_costs(given.results, given.out),
                 ],
             )
@@ -117,6 +119,17 @@ def _learned(verdicts: dict[str, Any], store: _Stores, out: Path) -> list[tuple[
     for number, rows in enumerate(tables.values(), 1):
         write_whole(out / f"learned-models-{number}.csv", as_csv(rows).encode())
     return [("Trained models", as_text(tables), None)]
+
+
+def _agents(verdicts: dict[str, Any], store: _Stores, out: Path) -> list[tuple[str, str, tuple[Path, str] | None]]:
+    """Tables of the agents, also as CSV."""
+    cases = _cases("E3-agent", verdicts["verdicts"], store)
+    if not cases or not all(records for _, records in cases.values()):
+        return []
+    tables = agent_tables(cases)
+    for number, rows in enumerate(tables.values(), 1):
+        write_whole(out / f"agents-{number}.csv", as_csv(rows).encode())
+    return [("Agents", as_text(tables), None)]
 
 
 def _costs(results: Path, out: Path) -> list[tuple[str, str, tuple[Path, str] | None]]:

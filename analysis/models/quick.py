@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
-import numpy as np
-
 from sdewm.claims import Cell, Claim, Result, Row
 from sdewm.claims.runner import Task
 from sdewm.run import Record, Store
-from sdewm.stats.decide import decide
 from sdewm.verdict import Outcome, Verdict
 from sdewm.worldmodel import load
 
+from ..recorded import among, near
 from .measure import compute, data, measured
 from .setting import SEEDS, SMALL_STEPS, TASKS, cell, small
 
@@ -25,7 +23,6 @@ AGAIN = "one small model trained again"
 STEPS = 25
 # A shipped model gives its record's numbers to this relative error: rounding differs between machines.
 ROUNDING = 1e-3
-LEVEL = 0.99
 
 
 def file_of(task: str, seed: int) -> Path:
@@ -79,10 +76,11 @@ class Reproduces(Claim):
         if case == AGAIN:
             # Seed 0 is no fellow: it is the one that is trained again.
             fellows = [on_record(small(seed)) for seed in range(1, SEEDS)]
-            return _among(found, [_log_error(r) for r in fellows if r is not None])
+            return among(found, [_log_error(r) for r in fellows if r is not None], what="log error")
         task, number = SHIPPED[case]
         kept = on_record(cell(task, "RSSM", "plain", 1 - number if self.swapped else number))
-        return _equal(found, math.nan if kept is None else _log_error(kept))
+        gap = math.nan if kept is None else abs(found - _log_error(kept))
+        return near(gap, ROUNDING, what="the logarithm of the error")
 
     def control(self) -> "Reproduces":
         """Another seed's record, and a model that is hardly trained."""
@@ -91,28 +89,6 @@ class Reproduces(Claim):
 
 def _log_error(record: Record) -> float:
     return math.log(float(record.arrays["horizon/RSSM"][STEPS - 1])) / 2.0
-
-
-def _equal(found: float, kept: float) -> Verdict:
-    gap = abs(found - kept)
-    reason = f"the error now and on record differ by {gap:.2g}, allowed {ROUNDING:g}, in the logarithm"
-    interval = (gap, gap)
-    doubt = None if math.isfinite(gap) else "its record is missing"
-    allowed = (0.0, ROUNDING)
-    return decide(reason, ROUNDING - gap, gap - ROUNDING, interval=interval, allowed=allowed, level=LEVEL, doubt=doubt)
-
-
-def _among(found: float, fellows: Sequence[float]) -> Verdict:
-    """Whether a number lies in the prediction interval that its fellows give for one more of their kind."""
-    from scipy.special import stdtrit
-
-    x = np.array(fellows)
-    n = len(x)
-    half = float(stdtrit(n - 1, 0.5 + LEVEL / 2.0)) * x.std(ddof=1) * math.sqrt(1.0 + 1.0 / n)
-    low, high = float(x.mean() - half), float(x.mean() + half)
-    reason = f"log error {found:.3g}, of {n} other seeds on record one more is expected in [{low:.3g}, {high:.3g}]"
-    inside, outside = min(found - low, high - found), max(low - found, found - high)
-    return decide(reason, inside, outside, interval=(found, found), allowed=(low, high), level=LEVEL)
 
 
 ROWS = (Row(Reproduces(), dict.fromkeys(Reproduces.cases, Outcome.HOLDS), repetitions=0),)

@@ -1,5 +1,13 @@
 """Learned world models: data from control tasks, two models, their training, and how their errors grow."""
 
+from .agent import Agent as Agent
+from .agent import AgentSettings as AgentSettings
+from .agent import Returns as Returns
+from .agent import TrainedAgent as TrainedAgent
+from .agent import load_agent as load_agent
+from .agent import play as play
+from .agent import save_agent as save_agent
+from .agent import train_agent as train_agent
 from .angles import angle_pairs as angle_pairs
 from .checkpoint import load as load
 from .checkpoint import save as save

@@ -34,9 +34,16 @@ def save(model: WorldModel, path: str | Path) -> None:
     Raises:
         InvalidArgument: the model is of no kind that `load` can make, or the file cannot be written.
     """
-    kind = kind_of(model)
-    architecture = json.dumps(asdict(model.architecture))
-    write_tensors(path, model.state_dict(), {"format": FORMAT, "kind": kind, "architecture": architecture})
+    write_tensors(path, model.state_dict(), {"format": FORMAT, **words_of(model)})
+
+
+def words_of(model: WorldModel) -> dict[str, str]:
+    """The words of a file from which, with the tensors, `built_from` makes the model again.
+
+    Raises:
+        InvalidArgument: the model is of no kind that it can make.
+    """
+    return {"kind": kind_of(model), "architecture": json.dumps(asdict(model.architecture))}
 
 
 def load(path: str | Path) -> Any:
@@ -52,6 +59,15 @@ def load(path: str | Path) -> Any:
     written = metadata.get("format")
     if written not in (FORMAT, _FIRST_FORMAT):
         raise InvalidArgument(f"{path} must hold a model of format {FORMAT!r}, got {written!r}.")
+    return built_from(path, tensors, metadata)
+
+
+def built_from(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Any:
+    """The model that tensors and words of a file stand for; arguments as `read_tensors` gives them.
+
+    Raises:
+        InvalidArgument: the tensors are not those of the architecture, or not finite, or there is no such kind.
+    """
     kind = metadata.get("kind", "neural sde")
     if kind not in KINDS:
         known = ", ".join(map(repr, KINDS))
@@ -73,7 +89,7 @@ def load(path: str | Path) -> Any:
     if bad:
         raise InvalidArgument(f"{path} holds numbers that are not finite, in {', '.join(bad)}; train the model again.")
     model = build(architecture).to(*dtypes)
-    model.load_state_dict(tensors)
+    model.load_state_dict(dict(tensors))
     return model
 
 

@@ -1,8 +1,8 @@
 """Episodes of dm_control tasks, from state observations (no GL library is needed) or from images."""
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
 from functools import partial
 from typing import Any
@@ -67,14 +67,7 @@ def collect(
     seed, action_repeat = integer("seed", seed, least=0), integer("action_repeat", action_repeat, least=1)
     size, factors = None if pixels is None else image_size(pixels), checked_factors(physics)
     start = np.random.RandomState(0)
-    environment = load_task(task, start)
-    if factors:
-        scale_physics(environment.physics, factors)
-    low, high = _bounds(task, environment)
-    if environment.physics.model.nhfield:
-        raise Refused(
-            f"{task!r} makes a new terrain for each episode, which needs a renderer of its own; take another task."
-        )
+    environment, low, high = open_task(task, start, factors)
     with ExitStack() as stack:
         if size is None:
             see: Callable[[], NDArray[Any]] = partial(flat_observation, environment)
@@ -115,28 +108,46 @@ def smooth_actions(rng: np.random.Generator, steps: int, low: Array, high: Array
 def _play(
     environment: Any, actions: Array, action_repeat: int, see: Callable[[], NDArray[Any]], *, episode: int
 ) -> tuple[NDArray[Any], Array, Array]:
-    from dm_control.rl.control import PhysicsError
-
-    # The environment's own `step` also copies, and starts anew where an episode ends; task and physics are its
-    # documented parts.
-    task, physics = environment.task, environment.physics
-    substeps = round(environment.control_timestep() / physics.timestep())
     rewards, continues = np.zeros(len(actions)), np.ones(len(actions))
-    try:
+    with divergence_named(episode):
         environment.reset()
         observations = [see()]
         for n, action in enumerate(actions):
-            for _ in range(action_repeat):
-                task.before_step(action, physics)
-                physics.step(substeps)
-                task.after_step(physics)
-                rewards[n] += task.get_reward(physics)
-                if task.get_termination(physics) is not None:
-                    continues[n] = 0.0
+            for reward, goes_on in held(environment, action, action_repeat):
+                rewards[n] += reward
+                continues[n] *= goes_on
             observations.append(see())
+    return np.stack(observations), rewards, continues
+
+
+def held(environment: Any, action: Array, repeat: int) -> Iterator[tuple[float, bool]]:
+    """Hold an action for some environment steps: the reward of each, and whether the task's rule lets it go on.
+
+    The environment's own `step` also copies, and starts anew where an episode ends; here it is played on.
+    """
+    # Task and physics are documented parts of an environment.
+    task, physics = environment.task, environment.physics
+    substeps = round(environment.control_timestep() / physics.timestep())
+    for _ in range(repeat):
+        task.before_step(action, physics)
+        physics.step(substeps)
+        task.after_step(physics)
+        yield float(task.get_reward(physics)), task.get_termination(physics) is None
+
+
+@contextmanager
+def divergence_named(episode: int) -> Iterator[None]:
+    """Inside, a simulation that diverges is a failure of this episode.
+
+    Raises:
+        NumericalFailure: it diverged.
+    """
+    from dm_control.rl.control import PhysicsError
+
+    try:
+        yield
     except PhysicsError as error:
         raise NumericalFailure(f"the simulation diverged in episode {episode} ({error}).", path=episode) from error
-    return np.stack(observations), rewards, continues
 
 
 def flat_observation(environment: Any) -> Array:
@@ -151,6 +162,33 @@ def _bounds(task: str, environment: Any) -> tuple[Array, Array]:
     if not bounds.shape[0] or max(np.abs(low).max(), np.abs(high).max()) > _UNBOUNDED:
         raise Refused(f"random actions fill the bounds of a task's actions, and {task!r} has none.")
     return low, high
+
+
+def open_task(
+    task: str, random: np.random.RandomState, factors: Mapping[str, float] | None = None
+) -> tuple[Any, Array, Array]:
+    """`load_task` with another physics, and the bounds of its actions, low and high, (action,) each.
+
+    Args:
+        task: "domain-task" of the dm_control suite.
+        random: the starts come from it.
+        factors: of the physics, from `checked_factors`.
+
+    Raises:
+        InvalidArgument: the task is unknown.
+        Refused: its actions have no bounds, or it makes a new terrain for each episode, or a factor of physics would
+            change nothing.
+        MissingExtra: dm_control cannot be imported.
+    """
+    environment = load_task(task, random)
+    if factors:
+        scale_physics(environment.physics, factors)
+    low, high = _bounds(task, environment)
+    if environment.physics.model.nhfield:
+        raise Refused(
+            f"{task!r} makes a new terrain for each episode, which needs a renderer of its own; take another task."
+        )
+    return environment, low, high
 
 
 def load_task(task: str, random: np.random.RandomState) -> Any:

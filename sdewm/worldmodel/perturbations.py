@@ -64,19 +64,13 @@ def perturb_observations(
         raise Refused(
             "another physics cannot be put into recorded observations; collect episodes with physics=... anew."
         )
-    one_of("kind", kind, KINDS)
-    strength = real("strength", strength)
-    if (strength < 0.0 and kind != "rotation") or (strength > 1.0 and kind == "masking"):
-        raise InvalidArgument(
-            f"strength must be at least 0 for noise and from 0 to 1 for masking, got {strength:g} for {kind!r}."
-        )
     units = episodes if units is None else units
     if units.shape != episodes.shape:
         raise InvalidArgument(
             f"units must have observations of the same shape {episodes.shape}, got {units.shape}: collect both alike."
         )
     generator(seed, kind)  # refuses a bad seed, also where no noise is drawn
-    change = _change(episodes, kind, strength, pairs, units)
+    change = observation_change(kind, strength, episodes.shape, pairs=pairs, mean=units.mean, deviation=units.deviation)
     if strength == 0.0:
         return episodes
     observations = torch.empty_like(episodes.observations)
@@ -85,18 +79,44 @@ def perturb_observations(
     return replace(episodes, observations=observations)
 
 
-def _change(
-    episodes: Episodes, kind: str, strength: float, pairs: Sequence[tuple[int, int]] | None, units: Episodes
+def observation_change(
+    kind: str,
+    strength: float,
+    shape: tuple[int, ...],
+    *,
+    pairs: Sequence[tuple[int, int]] | None = None,
+    mean: Tensor | None = None,
+    deviation: Tensor | None = None,
 ) -> Callable[[Tensor, torch.Generator], Tensor]:
+    """(observations (times, *shape), a generator) to the observations that are seen in their place.
+
+    Args:
+        kind, strength, pairs: as in `perturb_observations`.
+        shape: of one observation.
+        mean, deviation: (size,), units of a state; images need none.
+
+    Raises:
+        InvalidArgument: an argument is out of range, or does not fit the shape.
+        Refused: states without pairs are to be rotated.
+    """
+    one_of("kind", kind, KINDS)
+    strength = real("strength", strength)
+    if (strength < 0.0 and kind != "rotation") or (strength > 1.0 and kind == "masking"):
+        raise InvalidArgument(
+            f"strength must be at least 0 for noise and from 0 to 1 for masking, got {strength:g} for {kind!r}."
+        )
+    images = len(shape) == 3
     if kind == "rotation":
-        if episodes.images:
+        if images:
             return partial(_rotate_images, degrees=strength)
-        return partial(_rotate_states, degrees=strength, pairs=_checked(pairs, episodes.shape[0]))
-    if episodes.images:
+        return partial(_rotate_states, degrees=strength, pairs=_checked(pairs, shape[0]))
+    if images:
         return partial(_noise_on_images if kind == "noise" else _mask_images, strength=strength)
+    if mean is None or deviation is None:
+        raise InvalidArgument("mean and deviation are needed where states are perturbed: pass those of the data.")
     if kind == "noise":
-        return partial(_noise_on_states, scale=strength * units.deviation)
-    return partial(_mask_states, strength=strength, mean=units.mean)
+        return partial(_noise_on_states, scale=strength * deviation)
+    return partial(_mask_states, strength=strength, mean=mean)
 
 
 def _checked(pairs: Sequence[tuple[int, int]] | None, size: int) -> Tensor:

@@ -101,12 +101,7 @@ def read_progress(path: Path, made: Mapping[str, Any]) -> Progress:
             raise ValueError("they are of another kind")
     except (KeyError, ValueError, RecursionError) as error:
         raise InvalidArgument(f"{path} is not {what}: its words are damaged ({error}).") from error
-    asked = json.loads(json.dumps(made))
-    if written != asked:
-        raise InvalidArgument(
-            f"{path} holds another training: {differing(*_side_by_side(asked, written))}; name another file, or "
-            f"ask for the training that it holds."
-        )
+    check_same(path, made, written)
     groups: dict[str, dict[str, Tensor]] = {"weights": {}, "first": {}, "second": {}}
     for name, value in tensors.items():
         group, _, rest = name.partition("/")
@@ -119,6 +114,20 @@ def read_progress(path: Path, made: Mapping[str, Any]) -> Progress:
         raise InvalidArgument(f"{path} is not {what}: numbers in {', '.join(bad[:4])} are not finite.")
     covariance = tensors.get("covariance")
     return Progress(step, seconds, groups["weights"], groups["first"], groups["second"], history, covariance)
+
+
+def check_same(path: Path, made: Mapping[str, Any], written: Mapping[str, Any]) -> None:
+    """Refuse a file whose configuration is not the one that is asked for.
+
+    Raises:
+        InvalidArgument: they differ; how is said.
+    """
+    asked = json.loads(json.dumps(made))
+    if written != asked:
+        raise InvalidArgument(
+            f"{path} holds another training: {differing(*_side_by_side(asked, written))}; name another file, or "
+            f"ask for the training that it holds."
+        )
 
 
 def episodes_digest(episodes: Episodes) -> str:

@@ -330,6 +330,19 @@ class RSSM(WorldModel):
 
         return step
 
+    def sampled_filter_step(self) -> Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]:
+        """(x, a, embedding of o, ξ) to x': one step of the filter as `filtered` takes it; without ξ, of its means.
+
+        ξ as in `sampled_step`.
+        """
+
+        def step(x: Tensor, a: Tensor, embedded: Tensor, normals: Tensor | None) -> Tensor:
+            h = self._next(x, a)
+            law = self._posterior(h, embedded)
+            return torch.cat((h, law.mean if normals is None else self.laws.draw(law, normals)), dim=-1)
+
+        return step
+
     def transition_parameters(self) -> Iterable[nn.Parameter]:
         """Those of the cell and of the prior."""
         return [*self.cell.parameters(), *self.prior.parameters()]

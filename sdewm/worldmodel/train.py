@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..dynamics.brownian import generator
 from ..exceptions import InvalidArgument, NumericalFailure
@@ -108,7 +108,7 @@ def train(
     for name, value, kind in (("injection", injection, Injection), ("penalty", penalty, Penalty)):
         if value is not None:
             instance(name, value, kind)
-    _check_gradients(model)
+    check_gradients(model)
     if settings.length > episodes.steps:
         raise InvalidArgument(
             f"length must be at most the {episodes.steps} steps of the episodes, got {settings.length}."
@@ -220,7 +220,7 @@ class _Run:
         ):
             limit_spectral_norms(self.model, settings.spectral_limit)
         if pushed is not None and self.covariance is not None:
-            self.covariance = _averaged(self.covariance, without_push(state_covariance(seen.states), pushed), step)
+            self.covariance = averaged(self.covariance, without_push(state_covariance(seen.states), pushed), step)
         self.history[step] = torch.stack(parts)
         self.seconds += time.process_time() - began
         return parts
@@ -249,11 +249,11 @@ class _Run:
         size = self.model.hidden + self.model.latent
         covariance = {} if saved.covariance is None else {"covariance": saved.covariance}
         fits = (
-            _alike(self.model.state_dict(), saved.weights)
+            alike(self.model.state_dict(), saved.weights)
             and all(moments.keys() <= own.keys() for moments in (saved.first, saved.second))
-            and all(_alike({name: own[name] for name in m}, m) for m in (saved.first, saved.second))
-            and _alike({"history": self.history[: saved.step]}, {"history": saved.history})
-            and _alike({name: torch.empty(size, size).double() for name in covariance}, covariance)
+            and all(alike({name: own[name] for name in m}, m) for m in (saved.first, saved.second))
+            and alike({"history": self.history[: saved.step]}, {"history": saved.history})
+            and alike({name: torch.empty(size, size).double() for name in covariance}, covariance)
         )
         if not fits:
             raise InvalidArgument(
@@ -326,21 +326,27 @@ class _Batch(NamedTuple):
     continues: Tensor | None
 
 
-def _alike(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
+def alike(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
     """Whether both hold tensors of the same names, shapes and dtypes."""
     return wanted.keys() == found.keys() and all(
         (value.shape, value.dtype) == (found[name].shape, found[name].dtype) for name, value in wanted.items()
     )
 
 
-def _check_gradients(model: WorldModel) -> None:
+def check_gradients(model: nn.Module) -> None:
+    """Refuse to train where there are no gradients.
+
+    Raises:
+        InvalidArgument: they are switched off, or no weight requires one.
+    """
     if not torch.is_grad_enabled():
         raise InvalidArgument("gradients are switched off: call train outside of torch.no_grad() and inference_mode().")
     if not any(p.requires_grad for p in model.parameters()):
         raise InvalidArgument("model has no weight that requires a gradient: call model.requires_grad_(True).")
 
 
-def _averaged(old: Tensor, new: Tensor, step: int) -> Tensor:
+def averaged(old: Tensor, new: Tensor, step: int) -> Tensor:
+    """A running average after one more gradient step."""
     # The first steps weigh alike, and the window grows to its full length.
     kept = min(_KEPT, (step + 1.0) / (step + 2.0))
     return kept * old + (1.0 - kept) * new

@@ -89,6 +89,18 @@ def standardise(model: WorldModel, observations: Tensor) -> Tensor:
     return (observations.to(mean) - mean) / _buffer(model, "deviation")
 
 
+def fix_reward_units(model: WorldModel, mean: float, deviation: float) -> None:
+    """Give rewards units that are known beforehand, in place of those of some episodes.
+
+    Raises:
+        InvalidArgument: the model predicts no rewards.
+    """
+    if not model.rewards:
+        raise InvalidArgument("rewards is False: this model predicts none; build it with rewards=True.")
+    _buffer(model, "reward_mean").fill_(mean)
+    _buffer(model, "reward_deviation").fill_(deviation)
+
+
 def check_windows(model: WorldModel, observations: Tensor, actions: Tensor) -> None:
     """Refuse windows that `filtered` cannot take.
 

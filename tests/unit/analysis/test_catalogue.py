@@ -10,8 +10,10 @@ import pytest
 
 from analysis import CATALOGUE
 from analysis.__main__ import main
+from analysis.agents import AGENTS
 from analysis.expansion.uncorrected import UncorrectedForm
 from analysis.kit import PAPER
+from analysis.models import MODELS
 from sdewm import Outcome
 from sdewm.claims import Claim, Row, judge, run
 from sdewm.run import Store
@@ -97,7 +99,8 @@ def test_a_control_differs_from_its_claim_and_names_are_unique() -> None:
 def test_every_claim_has_a_figure() -> None:
     from figures import FIGURES
 
-    assert set(FIGURES) == {row.claim.id for row in CATALOGUE}
+    # L5 compares shipped models with their own records: equal numbers need no picture.
+    assert set(FIGURES) == {row.claim.id for row in (*CATALOGUE, *MODELS, *AGENTS)} - {"L5"}
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,12 @@ from analysis.models import MODELS
 from analysis.models.baselines import BeatsBaselines
 from analysis.models.e1 import KNOWN as KNOWN_TO_FALL
 from analysis.models.e1 import NOISY, Regularises
+from analysis.models.e1b import Robust
 from analysis.models.e2 import ABOVE, AT_MOST, MORE, Compounds
+from analysis.models.e3 import Withstands
 from analysis.models.e6 import KNOWN as HARMFUL
 from analysis.models.e6 import PENALTY, LongHorizon
+from analysis.models.perturbed import STRENGTHS
 from analysis.models.quick import AGAIN, Reproduces
 from analysis.models.reading import of_arm
 from analysis.models.setting import ARMS, PILOT, SEEDS, TASKS, cell, seeds, small
@@ -175,6 +178,28 @@ def test_arms_of_one_seed_differ_in_nothing_else_and_pilots_are_apart() -> None:
     assert len(seeds(1.0)) >= 10
 
 
+@pytest.mark.parametrize("claim", [Robust(), Withstands()], ids=lambda claim: claim.id)
+@pytest.mark.parametrize(
+    ("ratio", "width", "expected"),
+    [(0.9, 0.02, HOLDS), (0.98, 0.02, VIOLATED), (1.3, 0.1, VIOLATED), (0.95, 0.5, INCONCLUSIVE)],
+)
+def test_an_error_from_perturbed_observations_that_falls_by_a_twentieth(
+    claim: Robust | Withstands, ratio: float, width: float, expected: Outcome
+) -> None:
+    """Each kind is judged by its own numbers, at its middle strength."""
+    for case, judged in STRENGTHS.items():
+
+        def content(arm: str, seed: int, judged: str = judged) -> tuple[dict[str, Any], dict[str, Any]]:
+            wobble = ratio * np.exp(spread((seed * 7) % 10, width)) if arm == claim.tried else 1.0
+            wobble = 1.7 if arm == HARMFUL else wobble
+            error = np.exp(spread(seed, 1.0))
+            others = [key for key in (*STRENGTHS.values(), "noise/1", "mass/2") if key != judged]
+            return {"perturbed": {judged: {"25": error * wobble}, **{key: {"25": error} for key in others}}}, {}
+
+        for each, outcome in ((claim, expected), (claim.control(), VIOLATED)):
+            assert each.judge(case, made(each, case, content)).outcome is outcome
+
+
 def test_small_models_are_not_taken_for_whole_ones() -> None:
     claim = BeatsBaselines()
     case = claim.cases[0]
@@ -211,5 +236,5 @@ def test_categorical_models_are_in_the_tables_under_their_own_name() -> None:
 def test_what_is_open_is_said_to_be_open() -> None:
     expected = {row.claim.id: set(row.expected.values()) for row in MODELS}
     assert expected["L4"] == {HOLDS}
-    for claim in ("E1a", "E2", "E6"):
+    for claim in ("E1a", "E1b", "E2", "E3", "E6"):
         assert expected[claim] == {None}

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.models.__main__ import UNFINISHED, main
+from analysis.long import UNFINISHED
+from analysis.models.__main__ import main
 from analysis.models.pilot import TRIED, table
 from analysis.models.setting import ARMS
 from analysis.models.ship import main as ship

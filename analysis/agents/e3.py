@@ -1,0 +1,31 @@
+"""E3: does a Jacobian penalty make an agent robust to perturbed observations?"""
+
+from typing import final
+
+from sdewm.claims import Row
+from sdewm.verdict import Verdict
+
+from ..kit import PAPER
+from .arms import POINTS, PairedArms, Records
+from .e1 import STRENGTHS
+
+
+@final
+class PenaltyHelps(PairedArms):
+    """Gain in return on perturbed observations."""
+
+    id = "E3-agent"
+    statement = (
+        "A Frobenius penalty on the Jacobian of the prior map, in training the model of an agent on cartpole-swingup, "
+        f"raises its return on perturbed observations by {POINTS:g} of 1000 or more."
+    )
+    cases = tuple(STRENGTHS)
+    source = PAPER + ": Jacobian regularisation improves robustness to noise, rotation and masking"
+    note = "Protocol: analysis/protocol/agents.md. The penalty on the filter map is shown and not judged."
+    pair = ("plain", "penalty, prior map")
+
+    def decided(self, case: str, base: Records, tried: Records) -> Verdict:
+        return self.higher_return(STRENGTHS[case], base, tried)
+
+
+ROWS = (Row(PenaltyHelps(), dict.fromkeys(PenaltyHelps.cases, None), repetitions=0),)

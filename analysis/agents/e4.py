@@ -1,0 +1,34 @@
+"""E4: does a Jacobian penalty help an agent that is trained under encoder error?"""
+
+from typing import final
+
+from sdewm.claims import Row
+from sdewm.verdict import Verdict
+
+from ..kit import PAPER
+from .arms import FACTOR, POINTS, PairedArms, Records
+from .reading import CLEAN
+
+RETURN, ERROR, STEPS = "return", "open-loop error", 25
+
+
+@final
+class PenaltyStabilises(PairedArms):
+    """Gain in return, and change of the open-loop error, by the penalty where the latent has a drift error."""
+
+    id = "E4-agent"
+    statement = (
+        "Where a drift error is injected into the latent z at every step of training the model of an agent on "
+        "cartpole-swingup, a Frobenius penalty on the Jacobian of the prior map raises the final return by "
+        f"{POINTS:g} of 1000 or more, and lowers the open-loop error {STEPS} actions ahead to {FACTOR:g} times or less."
+    )
+    cases = (RETURN, ERROR)
+    source = PAPER + ": Jacobian regularisation stabilises training under encoder error"
+    note = "Protocol: analysis/protocol/agents.md. The share of runs that left the numbers is shown."
+    pair = ("drift in training", "drift in training, penalty")
+
+    def decided(self, case: str, base: Records, tried: Records) -> Verdict:
+        return self.higher_return(CLEAN, base, tried) if case == RETURN else self.lower_error(STEPS, base, tried)
+
+
+ROWS = (Row(PenaltyStabilises(), dict.fromkeys(PenaltyStabilises.cases, None), repetitions=0),)

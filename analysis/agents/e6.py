@@ -1,0 +1,36 @@
+"""E6: does a Jacobian penalty lower the long-horizon error of an agent's model?"""
+
+from typing import final
+
+from sdewm.claims import Row
+from sdewm.verdict import Verdict
+
+from ..kit import PAPER
+from .arms import FACTOR, PairedArms, Records
+
+HORIZONS = (25, 50, 100)
+
+
+@final
+class PenaltyPredicts(PairedArms):
+    """Change of the open-loop error, in episodes of each agent's own policy."""
+
+    id = "E6-agent"
+    statement = (
+        "A Frobenius penalty on the Jacobian of the prior map, in training the model of an agent on cartpole-swingup, "
+        "lowers that model's open-loop error, in episodes of the agent's own policy, to "
+        f"{FACTOR:g} times or less."
+    )
+    cases = tuple(f"{n} actions ahead" for n in HORIZONS)
+    source = PAPER + ": Jacobian regularisation improves long-horizon prediction"
+    note = (
+        "Protocol: analysis/protocol/agents.md. Each agent is measured on what its own policy visits, so that a better "
+        "policy may meet what is easier or harder to predict; errors on common episodes of random actions are shown."
+    )
+    pair = ("plain", "penalty, prior map")
+
+    def decided(self, case: str, base: Records, tried: Records) -> Verdict:
+        return self.lower_error(int(case.split()[0]), base, tried)
+
+
+ROWS = (Row(PenaltyPredicts(), dict.fromkeys(PenaltyPredicts.cases, None), repetitions=0),)

@@ -1,0 +1,85 @@
+"""Which agents are trained for the claims about returns, and how: all that a record depends on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sdewm.claims import Cell
+
+TASK = "cartpole-swingup"
+# Beside the task of the standard budget: what the full one adds.
+MORE_TASKS = ("walker-walk",)
+SEEDS = 5
+# Pilots, in which doses and weights were chosen, have seeds from here on; no claim is judged on one of them.
+PILOT = 1000
+ENVIRONMENT_STEPS, SMALL_STEPS = 60_000, 10_000
+# Episodes a cell of an evaluation, the same starts for each agent and each perturbation.
+EPISODES, PLAY_SEED = 5, 500
+PERTURBED: Mapping[str, Sequence[float]] = {
+    "noise": (0.1, 0.3, 1.0),
+    "rotation": (5.0, 15.0, 45.0),
+    "masking": (0.1, 0.3, 0.6),
+}
+# Errors injected into z at each step of the filter, while acting: whitened one-step sizes.
+INJECTED = (0.1, 0.3, 1.0)
+
+PRIOR = {"of": "prior", "kind": "frobenius", "weight": 0.001}
+DRIFT = {"block": "z", "kind": "drift", "unit": "whitened", "size": 0.1}
+# What the arms differ in. Doses and weights: analysis/protocol/agents.md says how they were chosen.
+ARMS: Mapping[str, Mapping[str, Any]] = {
+    "plain": {},
+    "zero drift in training": {"injection": {"block": "z", "kind": "zero drift", "unit": "whitened", "size": 0.1}},
+    "penalty, prior map": {"penalty": PRIOR},
+    "penalty, filter map": {"penalty": {**PRIOR, "of": "filter"}},
+    "drift in training": {"injection": DRIFT},
+    "drift in training, penalty": {"injection": DRIFT, "penalty": PRIOR},
+}
+# What the full budget adds: the paper's proxy for the size of an error, and controls of the penalties.
+MORE_ARMS: Mapping[str, Mapping[str, Any]] = {
+    "batch 8": {"training": {"batch": 8, "train_ratio": 40.0, "starts": 128}},
+    "batch 32": {"training": {"batch": 32, "train_ratio": 160.0}},
+    "batch 64": {"training": {"batch": 64, "train_ratio": 320.0}},
+    "noise injection": {"training": {"observation_noise": 0.03}},
+    "weight decay": {"training": {"weight_decay": 0.01}},
+}
+# Seconds on one thread, for the order of the work and the time left.
+COST = 300.0
+
+
+def seeds(scale: float) -> range:
+    """The seeds of a budget: five at scale 1."""
+    return range(max(round(SEEDS * min(scale, 2.0)), 3))
+
+
+def cell(arm: str, seed: int, *, task: str = TASK, changed: Any = None, steps: int = ENVIRONMENT_STEPS) -> Cell:
+    """The training of one agent and all that is measured of it.
+
+    Args:
+        arm: a key of `ARMS` or `MORE_ARMS`.
+        seed: of weights, episodes, windows and noise; arms with one seed differ in nothing else.
+        task: of dm_control.
+        changed: in place of the arm's own settings, for pilots.
+        steps: environment steps to train for.
+    """
+    changes = dict({**ARMS, **MORE_ARMS}[arm] if changed is None else changed)
+    settings = {
+        "task": task,
+        "arm": arm,
+        "changes": changes,
+        "environment steps": steps,
+        "episodes": EPISODES,
+        "play seed": PLAY_SEED,
+        "measured": ["returns", "growth", "open loop"],
+    }
+    return Cell("agent", settings, seed, cost=COST * (1.3 if "penalty" in changes else 1.0))
+
+
+def small(seed: int, steps: int = SMALL_STEPS) -> Cell:
+    """An agent that is trained for less than a minute, of which only clean returns and the learning curve are kept."""
+    whole = cell("plain", seed, steps=steps)
+    return replace(whole, settings={**whole.settings, "measured": []}, cost=60.0)
+
+
+def cells(arms: Sequence[str], scale: float) -> list[Cell]:
+    """One cell an arm and seed."""
+    return [cell(arm, seed) for arm in arms for seed in seeds(scale)]

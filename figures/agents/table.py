@@ -1,0 +1,55 @@
+"""Tables of the trained agents in the paper's layout: a row a perturbation and strength, a column an arm."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from sdewm.run import Record
+from sdewm.stats import student_interval
+
+from ..kit import LEVEL, Cases
+from .reading import Array, arms_of, mean_returns, records_of
+
+HORIZONS = (1, 10, 25, 50, 100)
+Row = tuple[str, ...]
+Arms = Mapping[str, Sequence[Record]]
+
+
+def agent_tables(cases: Cases) -> dict[str, list[Row]]:
+    """All tables, by title; the first row of each is its head.
+
+    Args:
+        cases: those of E3, which has all arms.
+    """
+    arms = arms_of(records_of(cases))
+    return {
+        "Return, mean over seeds [95 % interval] (seeds)": list(_returns(arms)),
+        "Mean return while training, and open-loop errors": list(_training(arms)),
+    }
+
+
+def _returns(arms: Arms) -> Iterator[Row]:
+    yield ("perturbation", "strength", *arms)
+    first = next(iter(arms.values()), [])
+    for key in first[0].values["returns"] if first else ():
+        kind, _, strength = key.partition("/")
+        yield (kind, strength or "0", *(_cell(mean_returns(found, key), 0) for found in arms.values()))
+
+
+def _training(arms: Arms) -> Iterator[Row]:
+    yield ("what", "actions ahead", *arms)
+    yield ("mean return while training", "", *(_cell(_curves(found), 0) for found in arms.values()))
+    for where in ("own", "random"):
+        for steps in HORIZONS:
+            name = f"open loop/{where}"
+            errors = (np.sqrt([float(r.arrays[name][steps - 1]) for r in found]) for found in arms.values())
+            yield (f"error, episodes of {where} actions", str(steps), *(_cell(each, 3) for each in errors))
+
+
+def _curves(found: Sequence[Record]) -> Array:
+    return np.array([record.arrays["curve"].mean() for record in found], dtype=float)
+
+
+def _cell(values: Array, digits: int) -> str:
+    low, high = student_interval(values, LEVEL)
+    return f"{values.mean():.{digits}f} [{low:.{digits}f} {high:.{digits}f}] ({len(values)})"

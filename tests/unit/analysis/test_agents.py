@@ -1,0 +1,183 @@
+"""Claims about agents: judged on made-up records, where the answer is known; no judge sees what is expected."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.agents import AGENTS
+from analysis.agents.arms import PairedArms
+from analysis.agents.e1 import STRENGTHS, ZeroDriftHelps
+from analysis.agents.e2 import ACTED, AT_MOST, COSTS, MORE, Compounds
+from analysis.agents.e3 import PenaltyHelps
+from analysis.agents.e4 import ERROR, RETURN, PenaltyStabilises
+from analysis.agents.e5 import PenaltySpeeds
+from analysis.agents.e6 import HORIZONS, PenaltyPredicts
+from analysis.agents.measure import evaluations
+from analysis.agents.setting import ARMS, MORE_ARMS, PILOT, SEEDS, cell, seeds, small
+from figures.agents import FIGURES
+from figures.agents.table import agent_tables
+from sdewm import Outcome
+from sdewm.claims import Claim
+from sdewm.claims.runner import Task
+from sdewm.run import Record
+
+HOLDS, VIOLATED, INCONCLUSIVE = Outcome.HOLDS, Outcome.VIOLATED, Outcome.INCONCLUSIVE
+Content = Callable[[str, int], tuple[dict[str, Any], dict[str, Any]]]
+GAINS = [(120.0, 5.0, HOLDS), (20.0, 5.0, VIOLATED), (-200.0, 5.0, VIOLATED), (60.0, 200.0, INCONCLUSIVE)]
+RATIOS = [(0.8, 0.02, HOLDS), (0.99, 0.02, VIOLATED), (1.5, 0.02, VIOLATED), (0.9, 0.6, INCONCLUSIVE)]
+# By how much the known pair differs: what does harm has to be found out in every claim.
+HARM, WORSE = -300.0, 1.6
+
+
+def made(claim: Claim, case: str, content: Content, *, drawn: bool = False) -> list[Record]:
+    """Records of cells, with made-up content by arm and seed."""
+    records = []
+    for each in claim.cells(case, 1.0, 0, drawn):
+        values, arrays = content(each.settings["arm"], each.seed)
+        arrays = {name: np.asarray(value, dtype=float) for name, value in arrays.items()}
+        records.append(Record(Task(claim, each, "standard").key, {"diverged": None, **values}, arrays))
+    return records
+
+
+def wobble(seed: int, width: float) -> float:
+    """Something that differs between seeds, with mean zero over five of them, and is not in their order."""
+    return width * ((seed * 2) % 5 - 2.0) / 2.0
+
+
+def outcomes(claim: Claim, case: str, content: Content) -> tuple[Outcome, Outcome]:
+    control = claim.control()
+    return (
+        claim.judge(case, made(claim, case, content)).outcome,
+        control.judge(case, made(control, case, content)).outcome,
+    )
+
+
+def returns(claim: PairedArms, key: str, gain: float, width: float) -> Content:
+    """Seeds differ by far more than arms do: what decides is the pair."""
+
+    def content(arm: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        own = 500.0 + wobble(seed + 1, 300.0)
+        base, tried = type(claim).pair
+        level = own + (HARM if "drift in training" in (arm, base if arm == tried else "") else 0.0)
+        level += gain + wobble(seed, width) if arm == tried else 0.0
+        others = {name: [own, own] for name in evaluations()}
+        return {"returns": {**others, key: [level - 1.0, level + 1.0]}}, {"curve": [level - 1.0, level + 1.0]}
+
+    return content
+
+
+def errors(claim: PairedArms, steps: int, ratio: float, width: float) -> Content:
+    def content(arm: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        own = np.full(100, np.exp(wobble(seed + 1, 1.0)))
+        if arm == type(claim).pair[1]:
+            own[steps - 1] *= (ratio * np.exp(wobble(seed, width))) ** 2
+        if arm == "drift in training" or (type(claim).pair[0] == "drift in training" and arm != "plain"):
+            own[steps - 1] *= WORSE**2
+        return {}, {"open loop/own": own}
+
+    return content
+
+
+@pytest.mark.parametrize("claim", [ZeroDriftHelps(), PenaltyHelps()], ids=lambda claim: claim.id)
+@pytest.mark.parametrize(("gain", "width", "expected"), GAINS)
+def test_returns_on_perturbed_observations(claim: PairedArms, gain: float, width: float, expected: Outcome) -> None:
+    for case, key in STRENGTHS.items():
+        assert outcomes(claim, case, returns(claim, key, gain, width)) == (expected, VIOLATED)
+
+
+@pytest.mark.parametrize(("gain", "width", "expected"), GAINS)
+def test_returns_and_learning_curves(gain: float, width: float, expected: Outcome) -> None:
+    under = PenaltyStabilises()
+    assert outcomes(under, RETURN, returns(under, "clean", gain, width)) == (expected, VIOLATED)
+    speed = PenaltySpeeds()
+    assert outcomes(speed, speed.cases[0], returns(speed, "clean", gain, width)) == (expected, VIOLATED)
+
+
+@pytest.mark.parametrize(("ratio", "width", "expected"), RATIOS)
+def test_open_loop_errors(ratio: float, width: float, expected: Outcome) -> None:
+    under = PenaltyStabilises()
+    assert outcomes(under, ERROR, errors(under, 25, ratio, width)) == (expected, VIOLATED)
+    predicts = PenaltyPredicts()
+    for steps, case in zip(HORIZONS, predicts.cases, strict=True):
+        assert outcomes(predicts, case, errors(predicts, steps, ratio, width)) == (expected, VIOLATED)
+
+
+@pytest.mark.parametrize(
+    ("powers", "cost", "expected"),
+    [
+        ((0.4, 1.2), 200.0, (HOLDS, HOLDS, HOLDS)),
+        ((0.6, 0.9), -100.0, (VIOLATED, VIOLATED, VIOLATED)),
+    ],
+)
+def test_growth_in_imagination_and_its_cost(
+    powers: tuple[float, float], cost: float, expected: tuple[Outcome, ...]
+) -> None:
+    def content(arm: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        n = np.arange(1, 51)
+        slow, fast = (0.1 * n ** (power + wobble(seed, 0.01)) for power in powers)
+        own = 700.0 + wobble(seed + 1, 100.0)
+        kept = {f"zero drift/{ACTED:g}": [own], f"drift/{ACTED:g}": [own - cost + wobble(seed, 5.0)]}
+        return {"returns": kept}, {"growth/zero drift": slow, "growth/drift": fast}
+
+    claim = Compounds()
+    for case, outcome in zip((AT_MOST, MORE, COSTS), expected, strict=True):
+        found, control = outcomes(claim, case, content)
+        assert found is outcome
+        assert control is (VIOLATED if outcome is HOLDS else HOLDS)
+
+
+def test_a_run_that_diverged_is_named() -> None:
+    claim = PenaltySpeeds()
+    content = returns(claim, "clean", 100.0, 1.0)
+    records = made(claim, claim.cases[0], content)
+    lost = records[3]
+    records[3] = Record(lost.key, {"diverged": "step 3"}, {})
+    verdict = claim.judge(claim.cases[0], records)
+    assert verdict.outcome is INCONCLUSIVE
+    assert f"diverged: plain, seed {lost.key['seed']}" in verdict.reason
+
+
+def test_arms_differ_in_what_their_names_say() -> None:
+    plain = cell("plain", 3)
+    for arm in (*ARMS, *MORE_ARMS):
+        other = cell(arm, 3)
+        assert other.seed == plain.seed
+        differing = {name for name in plain.settings if plain.settings[name] != other.settings[name]}
+        assert differing <= {"arm", "changes"}
+    assert max(seeds(8.0)) < PILOT
+    assert len(seeds(1.0)) == SEEDS
+    assert not small(0).settings["measured"]
+
+
+def test_what_is_open_is_said_to_be_open_and_every_claim_has_a_figure() -> None:
+    assert {outcome for row in AGENTS for outcome in row.expected.values()} == {None}
+    assert set(FIGURES) == {row.claim.id for row in AGENTS}
+
+
+def test_figures_and_tables_show_what_is_on_record() -> None:
+    def content(arm: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        own = 600.0 + 10.0 * list(ARMS).index(arm) + wobble(seed, 50.0)
+        n = np.arange(1, 51)
+        arrays = {
+            "curve": np.linspace(0.0, own, 60),
+            "growth/zero drift": 0.1 * n**0.5 * np.exp(wobble(seed, 0.1)),
+            "growth/drift": 0.1 * n * np.exp(wobble(seed, 0.1)),
+            "open loop/own": np.linspace(0.01, 0.5, 100) * np.exp(wobble(seed, 0.1)),
+            "open loop/random": np.linspace(0.01, 0.4, 100) * np.exp(wobble(seed, 0.1)),
+        }
+        return {"returns": {key: [own - 5.0, own + 5.0] for key in evaluations()}}, arrays
+
+    for row in AGENTS:
+        claim = row.claim
+        cases = {case: ({}, made(claim, case, content, drawn=True)) for case in claim.cases}
+        drawing = FIGURES[claim.id](cases)
+        assert drawing.caption
+        assert drawing.data
+    tables = agent_tables({"case": ({}, made(PenaltyHelps(), "noise", content, drawn=True))})
+    head, first, *_ = tables["Return, mean over seeds [95 % interval] (seeds)"]
+    assert head == ("perturbation", "strength", *ARMS)
+    assert first[:2] == ("clean", "0")
+    assert first[2].startswith("600 [")
+    assert first[2].endswith("(5)")
