@@ -1,7 +1,6 @@
 """Martingales along a path and its variations: control variates that know the state, not the noise alone."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
@@ -10,15 +9,18 @@ from torch import Tensor
 
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
-from ..validation import integer
-from .derivatives import curve_derivatives
+from .jets import Jets, jets_of, noise_parts
 from .member import Member, State, base_and_own
-from .perturbed import noise_columns
 from .step_error import StepError
 from .step_map import StepMap
 from .variation import Variations
+from .waves import Waves
 
-Jet = tuple[Tensor, Tensor, Tensor]
+# Coefficients of ε², ε and 1 of an increment have so many parts, one for each derivative of b from the first on.
+PARTS = (4, 3, 2)
+_POINTS = 256
+_SLICES = 64
+_NUMBERS = 1 << 18
 
 
 class Accompanied(NamedTuple):
@@ -30,78 +32,43 @@ class Accompanied(NamedTuple):
     martingales: Tensor
 
 
-@final
-@dataclass(frozen=True)
-class Waves:
-    """Functions of each coordinate: x, x²/2 and cos(kπ(x − low)/(high − low)) for k = 1 … count.
+class Recorded(NamedTuple):
+    """A base state and its variations, each (paths, dim), and what the step before it adds to martingales.
 
-    Args:
-        low, high: (dim,) the range of the states that matter; outside of it the waves go on periodically.
-        count: number of waves of a coordinate, 0 for x and x²/2 alone.
-
-    Example:
-        >>> waves = Waves(torch.zeros(2), torch.ones(2), 3)
-        >>> waves.size, waves.derivatives(torch.rand(5, 2))[0].shape
-        (10, torch.Size([5, 10]))
+    Attributes:
+        mean: of the step, without noise, (paths, dim).
+        parts: (paths, 9, dim), for ε², ε and 1 by how often b is differentiated: see `Increments`.
     """
 
-    low: Tensor
-    high: Tensor
-    count: int
+    x: Tensor
+    y1: Tensor
+    y2: Tensor
+    mean: Tensor
+    parts: Tensor
 
-    def __post_init__(self) -> None:
-        integer("count", self.count, least=0)
-        if self.low.shape != self.high.shape or self.low.ndim != 1 or not bool((self.low < self.high).all()):
-            raise InvalidArgument("low and high must have shape (dim,), and each low must be below its high.")
 
-    @property
-    def size(self) -> int:
-        """Number of functions of all coordinates."""
-        return len(self.low) * (2 + self.count)
-
-    def derivatives(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The first to fourth derivatives (paths, size), each by the coordinate that its function is of.
-
-        The functions come in groups of one for each coordinate: all x, all x²/2, then the waves of k = 1, 2 …
-        """
-        zero, one = torch.zeros_like(x), torch.ones_like(x)
-        groups: list[tuple[Tensor, ...]] = [(one, zero, zero, zero), (x, one, zero, zero)]
-        rate = math.pi / (self.high - self.low).to(x)
-        angle = rate * (x - self.low.to(x))
-        sine, cosine = torch.sin(angle), torch.cos(angle)
-        s, c = zero, one
-        for k in range(1, self.count + 1):
-            # Angles are added, which is cheaper than a sine each.
-            s, c = s * cosine + c * sine, c * cosine - s * sine
-            w = k * rate
-            groups.append((-w * s, -(w**2) * c, w**3 * s, w**4 * c))
-        return tuple(torch.cat(each, 1) for each in zip(*groups, strict=True))
+def _check(of: Any) -> None:
+    if not isinstance(of, Variations) or of.order != 2:
+        raise InvalidArgument(f"of must be Variations of order 2, got {of!r}.")
 
 
 @final
 @dataclass(frozen=True)
-class Martingales:
-    """A member of a coupled simulation: x⁰, y₁, y₂ of `of`, with stochastic integrals along them whose means are zero.
+class Increments:
+    """A member of a coupled simulation: x⁰, y₁, y₂ of `of`, and what each step adds to stochastic integrals.
 
     For the expectation u^ε(t, x) of the loss at the end, the martingale part of u^ε(t, x^ε_t) is all that makes
     ℓ(x^ε_T) random, and its derivatives in ε at 0 are all that makes ∇ℓᵀy₁ and ∇ℓᵀy₂ + ½y₁ᵀ∇²ℓ y₁ random. With
-    functions b_j in place of the unknown u^ε, a step from x^ε with mean m^ε and scale S^ε, of columns S_k, adds
+    functions b_j of single coordinates in place of the unknown u^ε, a step from x^ε with mean m^ε and scale S^ε, of
+    columns S_k, adds
 
-        ∇b_j(m^ε)ᵀ S^ε ξ + ½ Σ_k ∇²b_j(m^ε)[S_k^ε, S_k^ε] (ξ_k² − 1),
+        ∇b_j(m^ε)ᵀ S^ε ξ + ½ Σ_k Σ_i ∂_i² b_j(m^ε) (S_ik^ε)² (ξ_k² − 1),
 
-    whose mean given the past is zero, whatever b_j is. Its coefficients of ε², ε and 1 are added up over the steps,
-    times Legendre polynomials of time: three times `degree` + 1 martingales for each b_j. Regression of a quantity on
-    them finds the best u^ε of this form.
+    whose mean given the past is zero, whatever b_j is. Its coefficients of ε², ε and 1 are sums over derivatives of b_j
+    at m⁰ (four, three and two of them) times parts that do not depend on b_j: these are what is recorded.
 
     Args:
         of: the variations, of order 2.
-        basis: the functions b_j.
-        degree: of the polynomials of time.
-        weights: from a number of steps to (number of martingales, k), to add up k combinations of them only,
-            which takes less time.
-
-    Warning:
-        Weights must come from other paths than those that they are used on: on their own they explain too much.
 
     Source: Newton, Variance reduction for simulated diffusions, 1994; Milstein, Tretyakov, Practical variance reduction
     via regression for simulating diffusions, 2009; Belomestny, Häfner, Nagapetyan, Urusov, Variance reduction for
@@ -111,132 +78,214 @@ class Martingales:
         >>> from sdewm.drifts import Linear
         >>> from sdewm.dynamics import RepresentationError, simulate_coupled
         >>> varied = Variations(Linear(a=-1.0, b=0.5), RepresentationError(diffusion=lambda t, x: torch.ones_like(x)))
-        >>> waves = Waves(torch.tensor([-1.0]), torch.tensor([2.0]), 4)
-        >>> run = simulate_coupled({"v": Martingales(varied, waves, degree=1)}, 1.0, TimeGrid(1.0, 4), paths=8)
-        >>> run["v"][3].final.shape
-        torch.Size([8, 36])
+        >>> run = simulate_coupled({"v": Increments(varied)}, 1.0, TimeGrid(1.0, 4), paths=8)
+        >>> run["v"].parts.final.shape
+        torch.Size([8, 9, 1])
     """
 
     of: Variations
-    basis: Waves
-    degree: int
-    weights: Mapping[int, Tensor] | None = None
 
     def __post_init__(self) -> None:
-        integer("degree", self.degree, least=0)
-        if not isinstance(self.of, Variations) or self.of.order != 2:
-            raise InvalidArgument(f"of must be Variations of order 2, got {self.of!r}.")
-        for each in (self.weights or {}).values():
-            if each.ndim != 2 or len(each) != self.count:
-                raise InvalidArgument(f"weights must be ({self.count}, k), got {tuple(each.shape)}.")
+        _check(self.of)
 
     @property
     def system(self) -> Any:
         """The base."""
         return self.of.system
 
+
+@final
+@dataclass(frozen=True)
+class Martingales:
+    """A member of a coupled simulation: x⁰, y₁, y₂ of `of`, with combinations of the integrals of `Increments`.
+
+    The integrals are those of the functions of `basis` times Legendre polynomials of time; see `martingale_sums`. What
+    weights make of the derivatives of all functions is tabulated at 256 points of each coordinate and 64 times at most,
+    and the nearest are taken: a step then costs a look at the table, whatever the number of functions. The means stay
+    exactly zero, since an integrand may be any function of the past.
+
+    Args:
+        of: the variations, of order 2.
+        basis: the functions b_j.
+        degree: of the polynomials of time.
+        weights: from a number of steps to (number of integrals, k), for k combinations.
+
+    Warning:
+        Weights must come from other paths than those that they are used on: on their own they explain too much.
+
+    Example:
+        >>> from sdewm.drifts import Linear
+        >>> from sdewm.dynamics import RepresentationError, simulate_coupled
+        >>> varied = Variations(Linear(a=-1.0, b=0.5), RepresentationError(diffusion=lambda t, x: torch.ones_like(x)))
+        >>> waves = Waves(torch.tensor([-1.0]), torch.tensor([2.0]), 4)
+        >>> member = Martingales(varied, waves, 1, {4: torch.ones(36, 2)})
+        >>> simulate_coupled({"v": member}, 1.0, TimeGrid(1.0, 4), paths=8)["v"].martingales.final.shape
+        torch.Size([8, 2])
+    """
+
+    of: Variations
+    basis: Waves
+    degree: int
+    weights: Mapping[int, Tensor]
+
+    def __post_init__(self) -> None:
+        _check(self.of)
+        count = number(self.basis, self.degree)
+        for each in self.weights.values():
+            if each.ndim != 2 or len(each) != count:
+                raise InvalidArgument(f"weights must be ({count}, k), got {tuple(each.shape)}.")
+
     @property
-    def count(self) -> int:
-        """Number of martingales, before weights."""
-        return 3 * self.basis.size * (self.degree + 1)
+    def system(self) -> Any:
+        """The base."""
+        return self.of.system
+
+
+Advance = Callable[[Any, State, "tuple[Tensor, ...]", "Tensor | None"], "tuple[State, Tensor, list[Tensor]]"]
+
+
+def increments_member(member: Increments, inner: Member, step: StepMap, error: StepError) -> Member:
+    """The member in the engine's form, from that of its variations."""
+    move = _moved(member.of, inner, step, error)
+
+    def advance(n: Any, state: State, noise: tuple[Tensor, ...], a: Tensor | None) -> State:
+        varied, mean, parts = move(n, state[:3], noise, a)
+        return (*varied, mean, torch.stack(parts, 1))
+
+    def start(x: Tensor, first: int) -> State:
+        begin = inner.start(x, first)
+        zero = torch.zeros_like(begin[0])
+        return (*begin, zero, zero[:, None].repeat(1, sum(PARTS), 1))
+
+    return Member(inner.noise, start, advance, lambda state: Recorded(*state))
 
 
 def martingale_member(
     member: Martingales, inner: Member, step: StepMap, error: StepError, probe: Tensor, grid: TimeGrid
 ) -> Member:
     """The member in the engine's form, from that of its variations."""
-    if member.basis.low.shape != probe.shape[1:]:
-        raise InvalidArgument(f"basis is of {len(member.basis.low)} coordinates, the state of {probe.shape[1]}.")
-    times = legendre(member.degree, grid.steps).to(probe)
-    weights = None
-    if member.weights is not None:
-        if grid.steps not in member.weights:
-            raise InvalidArgument(f"weights are for {sorted(member.weights)} steps, and the grid has {grid.steps}.")
-        weights = _by_step(times, member.weights[grid.steps].to(probe))
-    width = member.count if weights is None else int(weights.shape[2])
+    basis, dim = member.basis, probe.shape[1]
+    if basis.low.shape != probe.shape[1:]:
+        raise InvalidArgument(f"basis is of {len(basis.low)} coordinates, the state of {dim}.")
+    if grid.steps not in member.weights:
+        raise InvalidArgument(f"weights are for {sorted(member.weights)} steps, and the grid has {grid.steps}.")
+    # Single precision: rounding is far below what a table leaves unexplained, and tables are read from the cache.
+    table = tabulated(basis, member.degree, member.weights[grid.steps], min(grid.steps, _SLICES)).float()
+    slices, k = len(table), int(table.shape[1])
+    table = table.reshape(slices, k * sum(PARTS), -1).to(probe.device)
+    rate = (_POINTS / (basis.high - basis.low)).to(probe)
+    offset = -rate * basis.low.to(probe)
+    firsts = _POINTS * torch.arange(dim, device=probe.device)
+    move = _moved(member.of, inner, step, error)
 
     def advance(n: Any, state: State, noise: tuple[Tensor, ...], a: Tensor | None) -> State:
-        x, y1, y2, sums = state
-        xi, zeta = base_and_own(noise, error)
-        normals = xi if zeta is None else torch.cat((xi, zeta), 1)
-
-        def moved(eps: Tensor) -> Tensor:
-            at = x + eps * (y1 + eps * y2)
-            mean, scale = step.mean(n, at, a), step.scale(n, at, a)
-            if error.drift is not None:
-                mean = mean + eps * error.drift(n, at)
-            if error.diffusion is not None:
-                scale = noise_columns(scale, eps * error.diffusion(n, at), error)
-            return torch.cat((mean[:, :, None], scale.reshape(*x.shape, -1)), 2).reshape(len(x), -1)
-
-        with torch.no_grad():
-            probe_of = moved(x.new_zeros(()))
-        jets = [part.reshape(*x.shape, -1) for part in curve_derivatives(moved, probe_of)]
-        jets[2] = 0.5 * jets[2]
-        added = torch.cat(_increments(member.basis, jets, normals), 1)
-        if weights is None:
-            return (*inner.advance(n, (x, y1, y2), noise, a), sums + _outer(_row(times, n), added))
-        return (*inner.advance(n, (x, y1, y2), noise, a), sums + added @ _row(weights, n))
+        varied, mean, parts = move(n, state[:3], noise, a)
+        nearest = torch.addcmul(offset, mean, rate).clamp_(0, _POINTS - 1).long()
+        if dim > 1:
+            nearest = nearest + firsts
+        found = table[n * slices // grid.steps].index_select(1, nearest.reshape(-1))
+        # (k · 9, paths · dim) entries meet (9, paths · dim) parts: a sum of long rows, not of many short ones.
+        each = torch.stack(parts).reshape(sum(PARTS), -1).to(table)
+        added = (found.reshape(k, sum(PARTS), -1) * each).sum(1).reshape(k, len(mean), dim).sum(2)
+        return (*varied, state[3] + added.T)
 
     def start(x: Tensor, first: int) -> State:
         begin = inner.start(x, first)
-        return (*begin, begin[0].new_zeros(len(x), width))
+        return (*begin, begin[0].new_zeros(len(x), k))
 
     return Member(inner.noise, start, advance, lambda state: Accompanied(*state))
 
 
-def legendre(degree: int, steps: int) -> Tensor:
-    """Legendre polynomials of degree 0 to `degree`, (steps, degree + 1), from −1 at the first step to 1 at the last."""
-    t = torch.linspace(-1.0, 1.0, steps, dtype=torch.float64) if steps > 1 else torch.ones(1, dtype=torch.float64)
+def _moved(of: Variations, inner: Member, step: StepMap, error: StepError) -> Advance:
+    jets = jets_of(step, error, of.derivatives == "autodiff")
+
+    def advance(
+        n: Any, state: State, noise: tuple[Tensor, ...], a: Tensor | None
+    ) -> tuple[State, Tensor, list[Tensor]]:
+        xi, zeta = base_and_own(noise, error)
+        found = jets(n, *state, a)
+        linear, square = noise_parts(found, error, xi, zeta)
+        # The step itself is a sum of what has been found, if no term of it is to be left out.
+        complete = of.terms.complete
+        varied = (
+            tuple(m + s for m, s in zip(found.mean, linear, strict=True))
+            if complete
+            else inner.advance(n, state, noise, a)
+        )
+        return varied, found.mean[0], _parts(found, linear, square)
+
+    return advance
+
+
+def _parts(jets: Jets, linear: tuple[Tensor, ...], square: tuple[Tensor, ...]) -> list[Tensor]:
+    """What the derivatives of b are multiplied by in the coefficients of ε², ε and 1."""
+    (_, m1, m2), (n0, n1, n2), (q0, q1, q2) = jets.mean, linear, square
+    half = 0.5 * m1 * m1
+    once = torch.addcmul(q1, m1, n0)
+    second = torch.addcmul(torch.addcmul(q2, m1, n1), m2, n0)
+    third = torch.addcmul(torch.addcmul(m1 * q1, m2, q0), half, n0)
+    return [n2, second, third, half * q0, n1, once, m1 * q0, n0, q0]
+
+
+def number(basis: Waves, degree: int) -> int:
+    """How many integrals there are."""
+    return len(PARTS) * basis.size * (degree + 1)
+
+
+def legendre(degree: int, steps: int, slices: int = _SLICES) -> Tensor:
+    """Legendre polynomials of degree 0 to `degree`, (steps, degree + 1), from −1 to 1, constant on slices of time."""
+    slices = min(steps, slices)
+    t = torch.linspace(-1.0, 1.0, slices, dtype=torch.float64) if slices > 1 else torch.ones(1, dtype=torch.float64)
     rows = [torch.ones_like(t), t]
     for k in range(1, degree):
         rows.append(((2 * k + 1) * t * rows[k] - k * rows[k - 1]) / (k + 1))
-    return torch.stack(rows[: degree + 1], 1)
+    return torch.stack(rows[: degree + 1], 1)[torch.arange(steps) * slices // steps]
 
 
-def _by_step(times: Tensor, weights: Tensor) -> Tensor:
-    """The weights (steps, functions, k) of the increments of each step."""
-    count, k = weights.shape
-    return torch.einsum("nq,qfk->nfk", times, weights.reshape(times.shape[1], count // times.shape[1], k))
-
-
-def _row(table: Tensor, n: Any) -> Tensor:
-    return table.index_select(0, n.reshape(1)).squeeze(0) if isinstance(n, Tensor) else table[n]
-
-
-def _outer(times: Tensor, added: Tensor) -> Tensor:
-    return (times[:, None] * added[:, None, :]).reshape(len(added), -1)
-
-
-def _increments(basis: Waves, jets: list[Tensor], normals: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The coefficients of ε², ε and 1 in the increments for all b_j, each (paths, size).
+def martingale_sums(basis: Waves, degree: int, mean: Tensor, parts: Tensor) -> Tensor:
+    """The stochastic integrals of all functions, from what was recorded at all steps.
 
     Args:
-        basis: the functions.
-        jets: coefficients of 1, ε, ε² of mean and scale side by side, (paths, dim, 1 + columns).
-        normals: (paths, columns).
+        basis: the functions b_j.
+        degree: of the polynomials of time that they are multiplied by.
+        mean: (steps, paths, dim).
+        parts: (steps, paths, 9, dim).
+
+    Returns:
+        (paths, 3 · size · (degree + 1)): by the polynomials, by the powers ε², ε and 1, by functions and coordinates.
     """
-    m0, m1, m2 = (jet[:, :, 0] for jet in jets)
-    d = m0.shape[1]
-    s0, s1, s2 = (jet[:, :, 1:] for jet in jets)
-    if s0.shape[2] == 1 and (d > 1 or normals.shape[1] == d):
-        n0, n1, n2 = (s[:, :, 0] * normals for s in (s0, s1, s2))
-        square = 0.5 * (normals**2 - 1.0)
-        q0, q1 = s0[:, :, 0] ** 2 * square, 2.0 * (s0 * s1)[:, :, 0] * square
-        q2 = (s1**2 + 2.0 * s0 * s2)[:, :, 0] * square
-    else:
-        n0, n1, n2 = (torch.einsum("pdm,pm->pd", s, normals) for s in (s0, s1, s2))
-        square = 0.5 * (normals**2 - 1.0)
-        q0, q1, q2 = (torch.einsum("pdm,pm->pd", s, square) for s in (s0**2, 2.0 * s0 * s1, s1**2 + 2.0 * s0 * s2))
-    copies = basis.size // d
+    steps, paths, dim = mean.shape
+    times = legendre(degree, steps).to(mean)
+    total = mean.new_zeros(degree + 1, paths * len(PARTS) * basis.size)
+    some = max(1, _NUMBERS // (paths * len(PARTS) * basis.size))
+    for n in range(0, steps, some):
+        here = slice(n, n + some)
+        x, c = mean[here], parts[here].unbind(2)
+        values = x.new_empty(*x.shape[:2], len(PARTS), basis.size // dim, dim)
+        for j, derivatives in enumerate(basis.groups(x)):
+            first = 0
+            for e, most in enumerate(PARTS):
+                out = values[:, :, e, j]
+                torch.mul(c[first], derivatives[0], out=out)
+                for part, derivative in zip(c[first + 1 : first + most], derivatives[1:], strict=False):
+                    out.addcmul_(part, derivative)
+                first += most
+        total.addmm_(times[here].T, values.reshape(len(x), -1))
+    return total.reshape(degree + 1, paths, -1).transpose(0, 1).reshape(paths, -1)
 
-    def wide(v: Tensor) -> Tensor:
-        return v.repeat(1, copies)
 
-    b1, b2, b3, b4 = basis.derivatives(m0)
-    half = 0.5 * m1 * m1
-    # b'(m) S ξ + ½ b''(m) S² (ξ² − 1), sorted by derivatives of b.
-    zero = b1 * wide(n0) + b2 * wide(q0)
-    first = b1 * wide(n1) + b2 * wide(q1 + m1 * n0) + b3 * wide(m1 * q0)
-    second = b1 * wide(n2) + b2 * wide(q2 + m1 * n1 + m2 * n0) + b3 * wide(m1 * q1 + m2 * q0 + half * n0)
-    return second + b4 * wide(half * q0), first, zero
+def tabulated(basis: Waves, degree: int, weights: Tensor, slices: int, points: int = _POINTS) -> Tensor:
+    """What the parts of an increment are multiplied by, (slices, k, 9, dim · points), at the centres of the points."""
+    dim, k = len(basis.low), weights.shape[1]
+    low, high = basis.low.double(), basis.high.double()
+    x = low + (high - low) * ((torch.arange(points, dtype=torch.float64)[:, None] + 0.5) / points)
+    times = legendre(degree, slices, slices)
+    w = torch.einsum("sq,qefdk->sefdk", times, weights.double().reshape(degree + 1, len(PARTS), -1, dim, k))
+    table = x.new_zeros(slices, sum(PARTS), dim, k, points)
+    for j, derivatives in enumerate(basis.groups(x)):
+        first = 0
+        for e, most in enumerate(PARTS):
+            for i, derivative in enumerate(derivatives[:most]):
+                table[:, first + i] += w[:, e, j, :, :, None] * derivative.T[:, None, :]
+            first += most
+    return table.permute(0, 3, 1, 2, 4).reshape(slices, k, sum(PARTS), dim * points)

@@ -11,7 +11,7 @@ from .categorical import CONTINUOUS, NO_DERIVATIVE, CategoricalMap
 from .covariance import ErrorCovariance, covariance_member
 from .derivative_check import check_derivatives
 from .error import check_eps
-from .martingale import Martingales, martingale_member
+from .martingale import Increments, Martingales, increments_member, martingale_member
 from .member import Member, State, base_and_own, check_action_columns, columns_of, only, step_map_of
 from .perturbed import PerturbedSDE
 from .sensitivity import Sensitivity, sensitivity_member
@@ -26,7 +26,7 @@ def engine_member(member: Any, probe: Tensor, a: Tensor | None, grid: TimeGrid, 
     """A system, a map, or what is derived from one, as the engine runs it, checked at the states `probe`."""
     if isinstance(member, Variations):
         return _varied(member, probe, a, grid, paths)
-    if isinstance(member, Martingales):
+    if isinstance(member, Increments | Martingales):
         return _accompanied(member, probe, a, grid, paths)
     if isinstance(member, PerturbedSDE):
         return _perturbed(member, probe, a, grid, paths)
@@ -50,10 +50,12 @@ def engine_member(member: Any, probe: Tensor, a: Tensor | None, grid: TimeGrid, 
     return Member(step.noise_groups, start, advance, only)
 
 
-def _accompanied(member: Martingales, probe: Tensor, a: Tensor | None, grid: TimeGrid, paths: int) -> Member:
+def _accompanied(member: Increments | Martingales, probe: Tensor, a: Tensor | None, grid: TimeGrid, paths: int) -> Member:
     inner = _varied(member.of, probe, a, grid, paths)
     step = step_map_of(member.of.system, probe, a, grid)
     error = step_error(member.of.error, step, probe, None if isinstance(member.of.system, StepMap) else grid)
+    if isinstance(member, Increments):
+        return increments_member(member, inner, step, error)
     return martingale_member(member, inner, step, error, probe, grid)
 
 

@@ -62,7 +62,7 @@ def _perturb_step(step: StepMap, error: RepresentationError, eps: float) -> Step
 
     def scale(n: int, x: Tensor, a: Tensor | None) -> Tensor:
         base = step.scale(n, x, a)
-        return base if local.diffusion is None else noise_columns(base, eps * local.diffusion(n, x), local)
+        return base if local.diffusion is None else _columns(base, eps * local.diffusion(n, x), local)
 
     def start(x: Tensor, first: int) -> Tensor:
         x = x if step.start is None else step.start(x, first)
@@ -97,7 +97,7 @@ def _perturb_logits(step: CategoricalMap, error: RepresentationError, eps: float
     return replace(step, logits=logits)
 
 
-def noise_columns(base: Tensor, extra: Tensor, error: StepError) -> Tensor:
+def _columns(base: Tensor, extra: Tensor, error: StepError) -> Tensor:
     """Columns [ḡ + ε σ̄ ρᵀ | ε σ̄ (I − ρᵀρ)^½] over the noises (ξ, ζ)."""
     if base.ndim == 2 and extra.ndim == 2 and not error.own_dim:
         assert isinstance(error.shared, float)
@@ -167,7 +167,7 @@ class PerturbedSDE(LatentSDE):
         base = self._checked.diffusion(t, x, a)
         if self._local.diffusion is None:
             return base
-        return noise_columns(base, self.eps * self._local.diffusion(float(t), x), self._local)
+        return _columns(base, self.eps * self._local.diffusion(float(t), x), self._local)
 
     def perturbed_start(self, x: Tensor, first: int = 0) -> Tensor:
         """x_0 + ε η, for rows that begin at path number `first`."""
