@@ -86,28 +86,39 @@ def _automatic(step: StepMap, error: StepError) -> JetsOf:
     return jets
 
 
+Coefficients = tuple[Tensor, Tensor, Tensor]
+
+
 def noise_parts(
     jets: Jets, error: StepError, xi: Tensor, zeta: Tensor | None
-) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
-    """Coefficients of 1, ε, ε² in S ξ and in ½ Σ_k S_k² (ξ_k² − 1), S_k the columns of the scale: each (paths, dim)."""
-    linear: list[list[Tensor]] = [[], [], []]
-    square: list[list[Tensor]] = [[], [], []]
+) -> tuple[Coefficients, Coefficients, Coefficients]:
+    """Coefficients of 1, ε, ε² in S ξ, Σ_k S_k² (ξ_k² − 1)/2 and Σ_k S_k³ (ξ_k³ − 3ξ_k)/6, each (paths, dim).
+
+    S_k are the columns of the scale, powers are those of their entries.
+    """
+    sums: list[list[list[Tensor]]] = [[[], [], []] for _ in range(3)]
+    first, second, third = sums
     for (s0, s1, s2), normals in _columns(jets, error, xi, zeta):
         half = torch.addcmul(normals.new_full((), -0.5), normals, normals, value=0.5)
         assert s1 is not None
         assert s2 is not None
-        linear[1].append(multiply(s1, normals))
-        linear[2].append(multiply(s2, normals))
+        first[1].append(multiply(s1, normals))
+        first[2].append(multiply(s2, normals))
         if s0 is None:
-            square[2].append(multiply(s1 * s1, half))
+            second[2].append(multiply(s1 * s1, half))
             continue
-        linear[0].append(multiply(s0, normals))
-        square[0].append(multiply(s0 * s0, half))
-        square[1].append(multiply(2.0 * s0 * s1, half))
-        square[2].append(multiply(torch.addcmul(s1 * s1, s0, s2, value=2.0), half))
-    n0, n1, n2 = (sum(parts[1:], parts[0]) for parts in linear)
-    q0, q1, q2 = (sum(parts[1:], parts[0]) for parts in square)
-    return (n0, n1, n2), (q0, q1, q2)
+        square, mixed = s0 * s0, s0 * s1
+        bend = torch.addcmul(s1 * s1, s0, s2, value=2.0)
+        sixth = normals * (half - 1.0)  # (ξ³ − 3ξ)/2; a third of it is left to the scales
+        first[0].append(multiply(s0, normals))
+        second[0].append(multiply(square, half))
+        second[1].append(multiply(2.0 * mixed, half))
+        second[2].append(multiply(bend, half))
+        third[0].append(multiply(s0 * square / 3.0, sixth))
+        third[1].append(multiply(square * s1, sixth))
+        third[2].append(multiply(torch.addcmul(square * s2, s1, mixed), sixth))
+    n, q, r = ([sum(parts[1:], parts[0]) for parts in each] for each in sums)
+    return (n[0], n[1], n[2]), (q[0], q[1], q[2]), (r[0], r[1], r[2])
 
 
 def _columns(jets: Jets, error: StepError, xi: Tensor, zeta: Tensor | None) -> list[Columns]:

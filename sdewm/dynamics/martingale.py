@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
-from .jets import Jets, jets_of, noise_parts
+from .jets import Coefficients, Jets, jets_of, noise_parts
 from .member import Member, State, base_and_own
 from .step_error import StepError
 from .step_map import StepMap
@@ -17,8 +17,8 @@ from .variation import Variations
 from .waves import Waves
 
 # Coefficients of ε², ε and 1 of an increment have so many parts, one for each derivative of b from the first on.
-PARTS = (4, 3, 2)
-_POINTS = 256
+PARTS = (5, 4, 3)
+_POINTS, _FEWEST = 1024, 128
 _SLICES = 64
 _NUMBERS = 1 << 18
 
@@ -37,7 +37,7 @@ class Recorded(NamedTuple):
 
     Attributes:
         mean: of the step, without noise, (paths, dim).
-        parts: (paths, 9, dim), for ε², ε and 1 by how often b is differentiated: see `Increments`.
+        parts: (paths, 12, dim), for ε², ε and 1 by how often b is differentiated: see `Increments`.
     """
 
     x: Tensor
@@ -62,17 +62,17 @@ class Increments:
     functions b_j of single coordinates in place of the unknown u^ε, a step from x^ε with mean m^ε and scale S^ε, of
     columns S_k, adds
 
-        ∇b_j(m^ε)ᵀ S^ε ξ + ½ Σ_k Σ_i ∂_i² b_j(m^ε) (S_ik^ε)² (ξ_k² − 1),
+        Σ_k Σ_i ∂_i b_j S_ik ξ_k + ½ ∂_i² b_j S_ik² (ξ_k² − 1) + ⅙ ∂_i³ b_j S_ik³ (ξ_k³ − 3ξ_k)   at m^ε, S^ε,
 
     whose mean given the past is zero, whatever b_j is. Its coefficients of ε², ε and 1 are sums over derivatives of b_j
-    at m⁰ (four, three and two of them) times parts that do not depend on b_j: these are what is recorded.
+    at m⁰ (five, four and three of them) times parts that do not depend on b_j: these are what is recorded.
 
     Args:
         of: the variations, of order 2.
 
     Source: Newton, Variance reduction for simulated diffusions, 1994; Milstein, Tretyakov, Practical variance reduction
     via regression for simulating diffusions, 2009; Belomestny, Häfner, Nagapetyan, Urusov, Variance reduction for
-    discretised diffusions via regression, 2018, for the terms in ξ² − 1. The coefficients in ε are our own.
+    discretised diffusions via regression, 2018, for Hermite polynomials of the normals. The coefficients in ε are our own.
 
     Example:
         >>> from sdewm.drifts import Linear
@@ -80,7 +80,7 @@ class Increments:
         >>> varied = Variations(Linear(a=-1.0, b=0.5), RepresentationError(diffusion=lambda t, x: torch.ones_like(x)))
         >>> run = simulate_coupled({"v": Increments(varied)}, 1.0, TimeGrid(1.0, 4), paths=8)
         >>> run["v"].parts.final.shape
-        torch.Size([8, 9, 1])
+        torch.Size([8, 12, 1])
     """
 
     of: Variations
@@ -100,8 +100,8 @@ class Martingales:
     """A member of a coupled simulation: x⁰, y₁, y₂ of `of`, with combinations of the integrals of `Increments`.
 
     The integrals are those of the functions of `basis` times Legendre polynomials of time; see `martingale_sums`. What
-    weights make of the derivatives of all functions is tabulated at 256 points of each coordinate and 64 times at most,
-    and the nearest are taken: a step then costs a look at the table, whatever the number of functions. The means stay
+    weights make of the derivatives of all functions is tabulated at 1024 points of all coordinates (128 of each at least) and
+    64 times at most, and the nearest are taken: a step then costs a look at the table, whatever the number of functions. The means stay
     exactly zero, since an integrand may be any function of the past.
 
     Args:
@@ -169,22 +169,23 @@ def martingale_member(
         raise InvalidArgument(f"basis is of {len(basis.low)} coordinates, the state of {dim}.")
     if grid.steps not in member.weights:
         raise InvalidArgument(f"weights are for {sorted(member.weights)} steps, and the grid has {grid.steps}.")
+    points = max(_POINTS // dim, _FEWEST)
     # Single precision: rounding is far below what a table leaves unexplained, and tables are read from the cache.
-    table = tabulated(basis, member.degree, member.weights[grid.steps], min(grid.steps, _SLICES)).float()
+    table = tabulated(basis, member.degree, member.weights[grid.steps], min(grid.steps, _SLICES), points).float()
     slices, k = len(table), int(table.shape[1])
     table = table.reshape(slices, k * sum(PARTS), -1).to(probe.device)
-    rate = (_POINTS / (basis.high - basis.low)).to(probe)
+    rate = (points / (basis.high - basis.low)).to(probe)
     offset = -rate * basis.low.to(probe)
-    firsts = _POINTS * torch.arange(dim, device=probe.device)
+    firsts = points * torch.arange(dim, device=probe.device)
     move = _moved(member.of, inner, step, error)
 
     def advance(n: Any, state: State, noise: tuple[Tensor, ...], a: Tensor | None) -> State:
         varied, mean, parts = move(n, state[:3], noise, a)
-        nearest = torch.addcmul(offset, mean, rate).clamp_(0, _POINTS - 1).long()
+        nearest = torch.addcmul(offset, mean, rate).clamp_(0, points - 1).long()
         if dim > 1:
             nearest = nearest + firsts
         found = table[n * slices // grid.steps].index_select(1, nearest.reshape(-1))
-        # (k · 9, paths · dim) entries meet (9, paths · dim) parts: a sum of long rows, not of many short ones.
+        # (k · 12, paths · dim) entries meet (12, paths · dim) parts: a sum of long rows, not of many short ones.
         each = torch.stack(parts).reshape(sum(PARTS), -1).to(table)
         added = (found.reshape(k, sum(PARTS), -1) * each).sum(1).reshape(k, len(mean), dim).sum(2)
         return (*varied, state[3] + added.T)
@@ -204,7 +205,7 @@ def _moved(of: Variations, inner: Member, step: StepMap, error: StepError) -> Ad
     ) -> tuple[State, Tensor, list[Tensor]]:
         xi, zeta = base_and_own(noise, error)
         found = jets(n, *state, a)
-        linear, square = noise_parts(found, error, xi, zeta)
+        linear, square, cube = noise_parts(found, error, xi, zeta)
         # The step itself is a sum of what has been found, if no term of it is to be left out.
         complete = of.terms.complete
         varied = (
@@ -212,19 +213,20 @@ def _moved(of: Variations, inner: Member, step: StepMap, error: StepError) -> Ad
             if complete
             else inner.advance(n, state, noise, a)
         )
-        return varied, found.mean[0], _parts(found, linear, square)
+        return varied, found.mean[0], _parts(found, linear, square, cube)
 
     return advance
 
 
-def _parts(jets: Jets, linear: tuple[Tensor, ...], square: tuple[Tensor, ...]) -> list[Tensor]:
+def _parts(jets: Jets, linear: Coefficients, square: Coefficients, cube: Coefficients) -> list[Tensor]:
     """What the derivatives of b are multiplied by in the coefficients of ε², ε and 1."""
-    (_, m1, m2), (n0, n1, n2), (q0, q1, q2) = jets.mean, linear, square
+    (_, m1, m2), (n0, n1, n2), (q0, q1, q2), (r0, r1, r2) = jets.mean, linear, square, cube
     half = 0.5 * m1 * m1
-    once = torch.addcmul(q1, m1, n0)
     second = torch.addcmul(torch.addcmul(q2, m1, n1), m2, n0)
-    third = torch.addcmul(torch.addcmul(m1 * q1, m2, q0), half, n0)
-    return [n2, second, third, half * q0, n1, once, m1 * q0, n0, q0]
+    third = torch.addcmul(torch.addcmul(torch.addcmul(r2, m1, q1), m2, q0), half, n0)
+    fourth = torch.addcmul(torch.addcmul(m1 * r1, m2, r0), half, q0)
+    of_first = [n1, torch.addcmul(q1, m1, n0), torch.addcmul(r1, m1, q0), m1 * r0]
+    return [n2, second, third, fourth, half * r0, *of_first, n0, q0, r0]
 
 
 def number(basis: Waves, degree: int) -> int:
@@ -249,7 +251,7 @@ def martingale_sums(basis: Waves, degree: int, mean: Tensor, parts: Tensor) -> T
         basis: the functions b_j.
         degree: of the polynomials of time that they are multiplied by.
         mean: (steps, paths, dim).
-        parts: (steps, paths, 9, dim).
+        parts: (steps, paths, 12, dim).
 
     Returns:
         (paths, 3 · size · (degree + 1)): by the polynomials, by the powers ε², ε and 1, by functions and coordinates.
@@ -260,22 +262,22 @@ def martingale_sums(basis: Waves, degree: int, mean: Tensor, parts: Tensor) -> T
     some = max(1, _NUMBERS // (paths * len(PARTS) * basis.size))
     for n in range(0, steps, some):
         here = slice(n, n + some)
-        x, c = mean[here], parts[here].unbind(2)
-        values = x.new_empty(*x.shape[:2], len(PARTS), basis.size // dim, dim)
+        x, c = mean[here], parts[here].transpose(1, 2).contiguous().unbind(1)
+        values = x.new_empty(len(x), len(PARTS), basis.size // dim, paths, dim)
         for j, derivatives in enumerate(basis.groups(x)):
             first = 0
             for e, most in enumerate(PARTS):
-                out = values[:, :, e, j]
+                out = values[:, e, j]
                 torch.mul(c[first], derivatives[0], out=out)
                 for part, derivative in zip(c[first + 1 : first + most], derivatives[1:], strict=False):
                     out.addcmul_(part, derivative)
                 first += most
         total.addmm_(times[here].T, values.reshape(len(x), -1))
-    return total.reshape(degree + 1, paths, -1).transpose(0, 1).reshape(paths, -1)
+    return total.reshape(-1, paths, dim).transpose(0, 1).reshape(paths, -1)
 
 
-def tabulated(basis: Waves, degree: int, weights: Tensor, slices: int, points: int = _POINTS) -> Tensor:
-    """What the parts of an increment are multiplied by, (slices, k, 9, dim · points), at the centres of the points."""
+def tabulated(basis: Waves, degree: int, weights: Tensor, slices: int, points: int) -> Tensor:
+    """What the parts of an increment are multiplied by, (slices, k, 12, dim · points), at the centres of the points."""
     dim, k = len(basis.low), weights.shape[1]
     low, high = basis.low.double(), basis.high.double()
     x = low + (high - low) * ((torch.arange(points, dtype=torch.float64)[:, None] + 0.5) / points)

@@ -42,7 +42,7 @@ class Waves:
         return len(self.low) * (2 + self.count)
 
     def groups(self, x: Tensor) -> Iterator[tuple[Tensor, ...]]:
-        """The first to fourth derivatives (…, dim) of x, of x²/2, then of the waves of k = 1, 2 …
+        """The first to fifth derivatives (…, dim) of x, of x²/2, then of the waves of k = 1, 2 …
 
         Those of x and x²/2 that vanish are left out.
         """
@@ -57,13 +57,13 @@ class Waves:
             # Angles are added, which is cheaper than a sine each.
             s, c = s * cosine + c * sine, c * cosine - s * sine
             w = k * rate
-            yield -w * s, -(w**2) * c, w**3 * s, w**4 * c
+            yield -w * s, -(w**2) * c, w**3 * s, w**4 * c, -(w**5) * s
 
     def derivatives(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The first to fourth derivatives (paths, size), each by the coordinate that its function is of.
+        """The first to fifth derivatives (paths, size), each by the coordinate that its function is of.
 
         The functions come in groups of one for each coordinate, in the order of `groups`.
         """
         zero = torch.zeros_like(x)
-        full = [(*group, *[zero] * (4 - len(group))) for group in self.groups(x)]
+        full = [(*group, *[zero] * (5 - len(group))) for group in self.groups(x)]
         return tuple(torch.cat(each, 1) for each in zip(*full, strict=True))

@@ -1,32 +1,31 @@
 """Control variates that are martingales along the paths, with coefficients from a pilot of their own."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..dynamics.brownian import BLOCK
-from ..dynamics.ensemble import GROUP, prepare
-from ..dynamics.martingale import Martingales, Waves
+from ..dynamics.martingale import PARTS, Increments, Martingales, martingale_sums
 from ..dynamics.variation import Terms
+from ..dynamics.waves import Waves
 from ..exceptions import NumericalFailure
-from .effect import Effect
+from .effect import Effect, Observe
 
 Array = NDArray[np.float64]
 
 # Waves of a coordinate and degrees in time, from the least to the most.
-_SIZES = ((0, 1), (2, 2), (4, 3), (8, 4), (12, 6))
-_PATHS_EACH = 5  # paths of the fit for every coefficient, at least
-_RANGE = 64
-_BLOCK = BLOCK * GROUP
+_SIZES = ((0, 1), (0, 2), (2, 2), (4, 4), (8, 8), (12, 8))
+_TRIED = 2  # of those that there are paths for, the largest
+_PATHS_EACH = 3  # paths of the fit for every coefficient, at least
 _MARGIN = 0.25
-_RIDGE = 1e-8
-_LEAST, _MOST = 512, 8192
+_RIDGES = (1e-5, 1e-3)
+_LEAST, _MOST = 1024, 8192
 _FOLDS = 4
 
 
@@ -51,100 +50,47 @@ class Control:
         return Martingales(problem.variations(terms), self.basis, self.degree, self.weights)
 
 
-def states_range(problem: Effect, terms: Terms) -> tuple[Tensor, Tensor, int]:
-    """Ends (dim,) of an interval around the states of a few paths at all times, and the path-steps that it took."""
-    ensemble = prepare(
-        {"varied": problem.variations(terms)},
-        problem.x0,
-        problem.grid,
-        _RANGE,
-        problem.seed,
-        save="all",
-        actions=problem.actions,
-    )
-    seen = torch.cat([states["varied"].x for states in ensemble.run(0)])
-    low, high = seen.amin(0), seen.amax(0)
-    wider = _MARGIN * (high - low) + 1e-6 * (1.0 + seen.abs().amax(0))
-    return (low - wider).detach(), (high + wider).detach(), _RANGE * problem.grid.steps
+class OnGrid(NamedTuple):
+    """What was seen on one grid: coefficients (paths, 3), and of all steps what `Increments` records."""
+
+    values: Tensor
+    mean: Tensor
+    parts: Tensor
+
+
+class Seen(NamedTuple):
+    """One block of paths: observed columns with their corrections, and the grids by their numbers of steps."""
+
+    columns: Tensor
+    grids: Mapping[int, OnGrid]
+
+
+def recorded(problem: Effect, members: Mapping[str, Any], observe: Observe, block: int = 0) -> Seen:
+    """One block of paths with a member "varied" of `Increments`; columns are those of `Effect.paths_of_block`.
+
+    Raises:
+        NumericalFailure: a state is not finite.
+    """
+    columns, grids = [], {}
+    for ensemble in problem.ensembles(members, save="all"):
+        _, *along = ensemble.run(block)
+        columns.append(torch.stack(observe(along[-1]), 1).detach())
+        states = [each["varied"] for each in along]
+        # Single precision: least squares with a ridge see no difference.
+        mean = torch.stack([s.mean for s in states]).float()
+        parts = torch.stack([s.parts.float() for s in states])
+        grids[ensemble.grid.steps] = OnGrid(columns[-1][:, :3].double(), mean, parts)
+    return Seen(problem.extrapolated(*columns), grids)
+
+
+def size_for(paths: int, dim: int) -> tuple[tuple[int, int], ...]:
+    """Waves of a coordinate and degree in time that a fit on so many paths may have; none where there are too few."""
+    return tuple(size for size in _SIZES if functions(*size, dim) * _PATHS_EACH <= paths)[-_TRIED:]
 
 
 def functions(count: int, degree: int, dim: int) -> int:
     """Number of martingales."""
-    return 3 * dim * (2 + count) * (degree + 1)
-
-
-def size_for(paths: int, dim: int) -> tuple[int, int] | None:
-    """Waves of a coordinate and degree in time for a fit on so many paths, or None where there are too few."""
-    fit = [size for size in _SIZES if functions(*size, dim) * _PATHS_EACH <= paths]
-    return fit[-1] if fit else None
-
-
-def fitted(problem: Effect, terms: Terms) -> tuple[Control | None, int]:
-    """Martingale controls fitted to the problem's own paths, and the path-steps that they took.
-
-    None where the paths are too few for the dimension, or a state of theirs is not finite.
-    """
-    size = size_for(problem.paths, problem.x0.shape[-1])
-    if size is None:
-        return None, 0
-    coarse = problem.grid.steps // problem.extrapolate if problem.extrapolate > 1 else 0
-    work = problem.paths * (problem.grid.steps + coarse)
-    try:
-        low, high, used = states_range(problem, terms)
-        basis = Waves(low, high, size[0])
-        members = {"varied": Martingales(problem.variations(terms), basis, size[1])}
-        observe = partial(_observed, problem)
-        blocks = range(-(-problem.paths // _BLOCK))
-        rows = torch.cat([problem.paths_of_block(members, observe, block) for block in blocks]).double().numpy()
-    except NumericalFailure:
-        return None, work
-    if not np.isfinite(rows).all():
-        return None, work
-    grids = {problem.grid.steps: rows}
-    if coarse:
-        # What was observed is (fine + correction, correction), correction = (fine − coarse) / (factor − 1).
-        both, correction = np.split(rows, 2, axis=1)
-        fine = both - correction
-        grids = {problem.grid.steps: fine, coarse: fine - (problem.extrapolate - 1) * correction}
-    factors = {problem.grid.steps: 1.0}
-    if coarse:
-        k = problem.extrapolate
-        factors = {problem.grid.steps: k / (k - 1), coarse: -1.0 / (k - 1)}
-    left: Array = np.zeros((problem.paths, 3))
-    for steps, columns in grids.items():
-        left += factors[steps] * _left_over(columns[:, :3], columns[:, 3:])
-    targets = np.stack((left[:, 0], left[:, 1] + 0.5 * left[:, 2]), 1)
-    weights = {steps: torch.from_numpy(_coefficients(c[:, :3], c[:, 3:])) for steps, c in grids.items()}
-    return Control(basis, size[1], weights, targets.var(0, ddof=1)), work + used
-
-
-def _observed(problem: Effect, states: Mapping[str, Any]) -> list[Tensor]:
-    state = states["varied"]
-    return [*problem.coefficients(state), *state.martingales.unbind(1)]
-
-
-def _coefficients(values: Array, controls: Array) -> Array:
-    """Least squares of the deviations of `values` (n, k) on `controls` (n, q), whose means are zero, as (q, k)."""
-    scale = np.sqrt((controls**2).mean(0))
-    scale[scale == 0.0] = 1.0
-    unit = controls / scale
-    inner = unit.T @ unit / len(unit)
-    # A ridge that is lost in the noise: functions of time and state may be almost dependent along the paths.
-    inner[np.diag_indices_from(inner)] += _RIDGE * max(float(np.trace(inner)), 1e-300) / max(len(inner), 1)
-    right = unit.T @ (values - values.mean(0)) / len(unit)
-    result: Array = np.linalg.solve(inner, right) / scale[:, None]
-    return result
-
-
-def _left_over(values: Array, controls: Array) -> Array:
-    """What the coefficients from the other paths leave of the deviations on each quarter of the paths."""
-    result: Array = np.empty_like(values)
-    for part in np.array_split(np.arange(len(values)), _FOLDS):
-        others = np.ones(len(values), dtype=bool)
-        others[part] = False
-        rest = values[part] - controls[part] @ _coefficients(values[others], controls[others])
-        result[part] = rest - rest.mean(0)
-    return result
+    return len(PARTS) * dim * (2 + count) * (degree + 1)
 
 
 def fit_paths(plain: float, dim: int) -> int:
@@ -152,13 +98,128 @@ def fit_paths(plain: float, dim: int) -> int:
 
     At least as many as the fewest functions in this dimension need.
     """
-    part = 1 << int(np.clip(round(np.log2(max(plain / 64.0, 1.0))), np.log2(_LEAST), np.log2(_MOST)))
+    part = 1 << int(np.clip(round(np.log2(max(plain / 1024.0, 1.0))), np.log2(_LEAST), np.log2(_MOST)))
     needed = functions(*_SIZES[0], dim) * _PATHS_EACH
     while part < min(needed, _MOST):
         part *= 2
     return part
 
 
-def pilot(problem: Effect, terms: Terms, paths: int, seed: int) -> tuple[Control | None, int]:
-    """A fit on fresh independent paths."""
-    return fitted(replace(problem, paths=paths, seed=seed), terms)
+def more(problem: Effect, terms: Terms, paths: int, seed: int) -> list[Seen]:
+    """Fresh independent paths for a fit."""
+    ready = replace(problem, paths=paths, seed=seed)
+    members = {"varied": Increments(problem.variations(terms))}
+    observe = partial(_coefficients_of, problem)
+    return [recorded(ready, members, observe, block) for block in ready.ensembles(members)[0].blocks]
+
+
+def _coefficients_of(problem: Effect, states: Mapping[str, Any]) -> list[Tensor]:
+    return problem.coefficients(states["varied"])
+
+
+def pilot(problem: Effect, terms: Terms, paths: int, seed: int) -> Control | None:
+    """Controls fitted to fresh independent paths; None where they are too few, or a state is not finite."""
+    try:
+        return fitted(problem, more(problem, terms, paths, seed))
+    except NumericalFailure:
+        return None
+
+
+def fitted(problem: Effect, seen: Sequence[Seen], allowed: Array | None = None) -> Control | None:
+    """Martingale controls fitted to paths; None where they are too few for the dimension.
+
+    Args:
+        problem: the problem, on the grids of the paths.
+        seen: the paths.
+        allowed: variances of the estimates that are asked for, by which what is left of P and Q + S/2 is compared.
+    """
+    grids = {
+        steps: OnGrid(
+            torch.cat([each.grids[steps].values for each in seen]),
+            torch.cat([each.grids[steps].mean for each in seen], 1),
+            torch.cat([each.grids[steps].parts for each in seen], 1),
+        )
+        for steps in seen[0].grids
+    }
+    paths, dim = next(iter(grids.values())).mean.shape[1:]
+    sizes = size_for(paths, dim)
+    if not sizes:
+        return None
+    low = torch.stack([grid.mean.amin((0, 1)) for grid in grids.values()]).amin(0)
+    high = torch.stack([grid.mean.amax((0, 1)) for grid in grids.values()]).amax(0)
+    wider = _MARGIN * (high - low) + 1e-6 * (1.0 + torch.maximum(low.abs(), high.abs()))
+    basis = Waves((low - wider).detach(), (high + wider).detach(), sizes[-1][0])
+    degree = sizes[-1][1]
+    fits = {
+        steps: _Fit.of(grid.values.numpy(), martingale_sums(basis, degree, grid.mean, grid.parts).numpy())
+        for steps, grid in grids.items()
+    }
+    shape = (degree + 1, len(PARTS), 2 + sizes[-1][0], dim)
+    numbers = np.arange(functions(*sizes[-1], dim)).reshape(shape)
+    best: tuple[float, tuple[int, int], NDArray[np.intp], float, Array] | None = None
+    for (count, power), ridge in itertools.product(sizes, _RIDGES):
+        index = numbers[: power + 1, :, : 2 + count].reshape(-1)
+        left = problem.combined(*(fit.left_over(index, ridge) for fit in fits.values()))
+        variances = np.stack((left[:, 0], left[:, 1] + 0.5 * left[:, 2]), 1).var(0, ddof=1)
+        worst = float((variances / (np.ones(2) if allowed is None else allowed)).max())
+        if best is None or worst < best[0]:
+            best = worst, (count, power), index, ridge, variances
+    assert best is not None
+    _, (count, degree), index, ridge, variances = best
+    weights = {steps: torch.from_numpy(fit.coefficients(index, ridge)) for steps, fit in fits.items()}
+    return Control(replace(basis, count=count), degree, weights, variances)
+
+
+@final
+@dataclass(frozen=True)
+class _Fit:
+    """Least squares on any of the controls, with and without each part of the paths."""
+
+    values: Array
+    controls: Array
+    scale: Array
+    parts: tuple[slice, ...]
+    inner: Array
+    right: Array
+
+    @staticmethod
+    def of(values: Array, controls: NDArray[np.float32]) -> "_Fit":
+        """Values (n, k), controls (n, q), whose means are zero."""
+        n = len(values)
+        scale = np.sqrt(np.einsum("nq,nq->q", controls, controls) / n)
+        scale[scale == 0.0] = 1.0
+        unit = torch.from_numpy(controls / scale)
+        ends = [n * k // _FOLDS for k in range(_FOLDS + 1)]
+        parts = tuple(slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
+        centred = torch.from_numpy(values - values.mean(0)).to(unit)
+        inner = torch.stack([unit[p].T @ unit[p] for p in parts]).double().numpy()
+        right = torch.stack([unit[p].T @ centred[p] for p in parts]).double().numpy()
+        return _Fit(values, unit.numpy(), scale, parts, inner, right)
+
+    def coefficients(self, index: NDArray[np.intp], ridge: float) -> Array:
+        """Those of the controls `index`, (len(index), k)."""
+        found: Array = _solved(index, ridge, self.inner.sum(0), self.right.sum(0)) / self.scale[index, None]
+        return found
+
+    def left_over(self, index: NDArray[np.intp], ridge: float) -> Array:
+        """What the coefficients from the other paths leave of the deviations on each part of the paths."""
+        result: Array = np.empty_like(self.values)
+        inner, right = self.inner.sum(0), self.right.sum(0)
+        for k, part in enumerate(self.parts):
+            found = _solved(index, ridge, inner - self.inner[k], right - self.right[k])
+            wide = np.zeros((self.controls.shape[1], found.shape[1]), self.controls.dtype)
+            wide[index] = found
+            rest = self.values[part] - self.controls[part] @ wide
+            result[part] = rest - rest.mean(0)
+        return result
+
+
+def _solved(index: NDArray[np.intp], ridge: float, inner: Array, right: Array) -> Array:
+    matrix = torch.from_numpy(inner[np.ix_(index, index)])
+    # Functions of time and state are almost dependent along the paths.
+    matrix.diagonal().add_(ridge * max(float(matrix.trace()), 1e-300) / len(matrix))
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if int(failed):
+        return np.zeros((len(index), right.shape[1]))
+    result: Array = torch.cholesky_solve(torch.from_numpy(right[index]), factor).numpy()
+    return result

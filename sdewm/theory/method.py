@@ -1,7 +1,7 @@
 """What is said about how an expansion was estimated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 METHODS = ("plain", "antithetic", "controls", "sobol", "martingale", "multilevel")
@@ -27,6 +27,7 @@ class Method:
         bias: by how much the extrapolation in the step size has moved P and Q + S/2; None without it. What is left of
             the bias is usually a small part of that, and no interval covers it.
         predicted: path-steps that each method was predicted to need; empty where there was no choice.
+        seconds: the same in processor time, at the speed of each method's pilot: by these the choice is made.
         short: whether the tolerance was not reached, because of the cap on work or after several runs.
     """
 
@@ -42,6 +43,7 @@ class Method:
     bias: tuple[float, float] | None = None
     predicted: Mapping[str, float] | None = None
     short: bool = False
+    seconds: Mapping[str, float] | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         text = f"{self.name} ({self.reason}): {self.paths} paths, {self.units} independent observations, "

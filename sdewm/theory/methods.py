@@ -1,6 +1,7 @@
 """Ways to estimate the coefficients of an expansion with fewer paths, and the choice among them."""
 
 import math
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..dynamics.martingale import Accompanied
+from ..dynamics.martingale import Accompanied, Increments
 from ..dynamics.noise import INDEPENDENT, Antithetic, Noise
 from ..dynamics.sobol import DIMENSIONS, Sobol
 from ..dynamics.step_map import StepMap
@@ -24,8 +25,7 @@ from ..grid import TimeGrid
 from ..stats.controls import controlled, select
 from ..stats.multilevel import allocate, ladder, telescoped
 from .effect import Effect
-from .martingale import Control, fit_paths
-from .martingale import pilot as pilot_martingale
+from .martingale import Control, Seen, fit_paths, fitted, more, recorded
 from .method import METHODS, Method
 
 Array = NDArray[np.float64]
@@ -172,6 +172,17 @@ def _multilevel(levels: Sequence[Effect], terms: Terms, extrapolated: bool) -> S
     return Sample(telescoped(parts, level_weights(levels, extrapolated)), corrections, paths, work)
 
 
+class _Clock:
+    """Processor time of this process since it was made."""
+
+    def __init__(self) -> None:
+        self.start = time.process_time()
+
+    def each(self, number: int) -> float:
+        """Seconds for each of so many."""
+        return (time.process_time() - self.start) / number
+
+
 @final
 @dataclass(frozen=True)
 class _Plan:
@@ -179,7 +190,8 @@ class _Plan:
 
     name: str
     variances: Array  # (2,), or (levels, 2)
-    costs: Array  # (), or (levels,)
+    costs: Array  # path-steps, (), or (levels,)
+    seconds: float = 0.0  # of a path-step of the pilot
     levels: tuple[Effect, ...] = ()
     replicates: int = 0
     control: Control | None = None
@@ -199,7 +211,7 @@ class _Plan:
 def reach(
     problem: Effect, terms: Terms, name: str, tolerance: float, work: int = WORK
 ) -> tuple[Effect, Sample, Method]:
-    """Run a method, or the one that promises to need the fewest path-steps, until the tolerance is reached.
+    """Run a method, or the one that promises to need the least time, until the tolerance is reached.
 
     A pilot measures variances; each run is on fresh noise and replaces the one before, so that no interval is chosen
     from several by its looks except that a run whose intervals are too wide is repeated with more paths.
@@ -229,11 +241,12 @@ def reach(
         raise InvalidArgument(f"work must be at least {4 * _PILOT * each} path-steps for the pilot, got {work}.")
     plans, allowed, rms, spent = _pilot(problem, terms, name, tolerance)
     predicted = {plan.name: plan.work(allowed) for plan in plans}
-    plan = min(plans, key=lambda p: predicted[p.name])
+    seconds = {plan.name: predicted[plan.name] * plan.seconds for plan in plans}
+    plan = min(plans, key=lambda p: seconds[p.name])
     reason = "as asked for"
     if name == "auto":
         others = ", ".join(f"{key} {predicted[key]:.2g}" for key in sorted(predicted, key=predicted.__getitem__))
-        reason = f"predicted path-steps: {others}"
+        reason = f"the least predicted time; path-steps: {others}"
     grow = 1.0
     for attempt in range(_ROUNDS):
         ready, capped = _sized(problem, plan, allowed / grow, work - spent, attempt)
@@ -260,6 +273,7 @@ def reach(
         tolerance=tolerance,
         reached=(reached[0], reached[1]),
         predicted=predicted if name == "auto" else {},
+        seconds=seconds if name == "auto" else {},
         short=short,
     )
     return replace(ready[-1], grid=problem.grid, extrapolate=problem.extrapolate, seed=problem.seed), found, method
@@ -304,26 +318,32 @@ def _pilot(problem: Effect, terms: Terms, name: str, tolerance: float) -> tuple[
     each = steps_of_a_path(problem)
     pairs = replace(problem, noise=Antithetic(), paths=_PILOT, seed=_derived(problem.seed, "pilot"))
     members = _members(pairs, terms, True)
-    rows = pairs.paths_of_block(members, partial(coefficient_columns, pairs))
+    if "martingale" in asked:
+        members["varied"] = Increments(members["varied"])
+    observe, clock = partial(coefficient_columns, pairs), _Clock()
+    # What is recorded for martingales is what the other methods are measured on.
+    seen = recorded(pairs, members, observe) if "martingale" in asked else None
+    rows = pairs.paths_of_block(members, observe) if seen is None else seen.columns
+    speed = clock.each(_PILOT * each)
     columns = rows.double().numpy()
     if not np.isfinite(columns).all():
-        pairs.moments(members, partial(coefficient_columns, pairs))  # raises, and says where
+        pairs.moments(_members(pairs, terms, True), observe)  # raises, and says where
     k = columns.shape[1] // 2 if problem.extrapolate > 1 else columns.shape[1]
     both = _pairs(rows)
     spent, cost = _PILOT * each, np.asarray(float(each))
     plans = []
     if "plain" in asked:
-        plans.append(_Plan("plain", both.var(0, ddof=1), cost))
+        plans.append(_Plan("plain", both.var(0, ddof=1), cost, speed))
     if "antithetic" in asked:
-        plans.append(_Plan("antithetic", both.reshape(-1, 2, 2).mean(1).var(0, ddof=1), 2.0 * cost))
+        plans.append(_Plan("antithetic", both.reshape(-1, 2, 2).mean(1).var(0, ddof=1), 2.0 * cost, speed))
     if "controls" in asked:
         adjusted = controlled(Moments.of(np.concatenate((both, columns[:, 3:k]), 1)), k - 3)
-        plans.append(_Plan("controls", np.array([e.standard_error**2 for e in adjusted]) * _PILOT, cost))
+        plans.append(_Plan("controls", np.array([e.standard_error**2 for e in adjusted]) * _PILOT, cost, speed))
     rms = np.sqrt((both**2).mean(0))
     allowed = _allowed(both.mean(0), rms, tolerance)
-    if "martingale" in asked:
-        plan, used = _pilot_martingale(problem, terms, both.var(0, ddof=1), allowed)
-        plans += [plan] if plan else []
+    if seen is not None:
+        plan, used = _pilot_martingale(problem, terms, seen, both.var(0, ddof=1), allowed)
+        plans += [replace(plan, seconds=speed)] if plan else []
         spent += used
         if name == "martingale" and plan is None:
             raise InvalidArgument("method='martingale' needs finite states and fewer dimensions; use method='auto'.")
@@ -340,21 +360,30 @@ def _pilot(problem: Effect, terms: Terms, name: str, tolerance: float) -> tuple[
     return plans, allowed, rms, spent
 
 
-def _pilot_martingale(problem: Effect, terms: Terms, variances: Array, allowed: Array) -> tuple[_Plan | None, int]:
-    """Controls that are fitted to a small part of the paths that a plain run would take."""
-    paths = fit_paths(float((variances / allowed).max()), int(problem.x0.shape[-1]))
-    control, used = pilot_martingale(problem, terms, paths, _derived(problem.seed, "pilot martingale"))
-    if control is None:
-        return None, used
-    costs = np.asarray(float(steps_of_a_path(problem)))
-    return _Plan("martingale", control.variances, costs, control=control), used
+def _pilot_martingale(
+    problem: Effect, terms: Terms, seen: Seen, variances: Array, allowed: Array
+) -> tuple[_Plan | None, int]:
+    """Controls that are fitted to the pilot, and to more paths where a plain run would take far more."""
+    dim = int(problem.x0.shape[-1])
+    missing = fit_paths(float((variances / allowed).max()), dim) - _PILOT
+    further: list[Seen] = []
+    if missing > 0:
+        try:
+            further = more(problem, terms, missing, _derived(problem.seed, "pilot martingale"))
+        except NumericalFailure:
+            return None, missing * steps_of_a_path(problem)
+    control = fitted(problem, [seen, *further], allowed)
+    costs, used = np.asarray(float(steps_of_a_path(problem))), max(missing, 0) * steps_of_a_path(problem)
+    return (None if control is None else _Plan("martingale", control.variances, costs, control=control)), used
 
 
 def _pilot_sobol(problem: Effect, terms: Terms) -> _Plan:
     """Variances of replicate means, and the fewer and larger replicates the less skewed these means are seen to be."""
     many, paths = _REPLICATES[1], _PILOT_POINTS * _REPLICATES[1]
     ready = replace(problem, noise=Sobol(_PILOT_POINTS), paths=paths, seed=_derived(problem.seed, "pilot sobol"))
+    clock = _Clock()
     rows = ready.paths_of_block(_members(ready, terms, False), partial(coefficient_columns, ready))
+    speed = clock.each(paths * steps_of_a_path(problem))
     means = _pairs(rows).reshape(many, _PILOT_POINTS, 2).mean(1)
     spread = means.std(0) + np.finfo(float).tiny
     skewness = float(np.abs((((means - means.mean(0)) / spread) ** 3).mean(0)).max())
@@ -363,7 +392,8 @@ def _pilot_sobol(problem: Effect, terms: Terms) -> _Plan:
     low, high = student_bounds(replicates - 1, LEVEL, skewness / replicates**0.5)
     price = ((high - low) / 2.0 / 1.96) ** 2
     costs = np.asarray(float(steps_of_a_path(problem)))
-    return _Plan("sobol", means.var(0, ddof=1) * _PILOT_POINTS * price, costs, replicates=replicates)
+    variances = means.var(0, ddof=1) * _PILOT_POINTS * price
+    return _Plan("sobol", variances, costs, speed, replicates=replicates)
 
 
 def _pilot_levels(problem: Effect, terms: Terms, name: str) -> tuple[_Plan | None, int]:
@@ -373,7 +403,7 @@ def _pilot_levels(problem: Effect, terms: Terms, name: str) -> tuple[_Plan | Non
     costs = [float(steps_of_a_path(level)) for level in levels]
     best, fine = cast("_Plan | None", None), np.zeros(2)
     above: list[Array] = []
-    spent = 0
+    spent, clock = 0, _Clock()
     for i in reversed(range(len(levels))):
         first = replace(levels[i], paths=_PILOT_LEVEL, seed=_derived(problem.seed, "pilot level", i))
         try:
@@ -388,9 +418,8 @@ def _pilot_levels(problem: Effect, terms: Terms, name: str) -> tuple[_Plan | Non
         alone = here.var(0, ddof=1)
         own = (replace(levels[i], extrapolate=1), *levels[i + 1 :])
         if len(own) > 1:
-            plan = _Plan(
-                "multilevel", np.array([alone, *above]), np.array([float(own[0].grid.steps), *costs[i + 1 :]]), own
-            )
+            works = np.array([float(own[0].grid.steps), *costs[i + 1 :]])
+            plan = _Plan("multilevel", np.array([alone, *above]), works, levels=own)
             fine = fine if best is not None else 1e-4 * alone + np.finfo(float).tiny
             best = plan if best is None or plan.work(fine) < best.work(fine) else best
         if moved is not None:
@@ -402,7 +431,7 @@ def _pilot_levels(problem: Effect, terms: Terms, name: str) -> tuple[_Plan | Non
             "method='multilevel' needs a differential equation without actions, and coarser grids of at least 4 steps "
             f"on which it is stable, below the {problem.grid.steps} steps given; use method='auto'."
         )
-    return best, spent
+    return (None if best is None else replace(best, seconds=clock.each(max(spent, 1)))), spent
 
 
 def _sized(problem: Effect, plan: _Plan, allowed: Array, left: int, attempt: int) -> tuple[list[Effect], bool]:
