@@ -72,14 +72,15 @@ class Increments:
 
     Source: Newton, Variance reduction for simulated diffusions, 1994; Milstein, Tretyakov, Practical variance reduction
     via regression for simulating diffusions, 2009; Belomestny, Häfner, Nagapetyan, Urusov, Variance reduction for
-    discretised diffusions via regression, 2018, for Hermite polynomials of the normals. The coefficients in ε are our own.
+    discretised diffusions via regression, 2018, for Hermite polynomials of the normals. The coefficients in ε are our
+    own.
 
     Example:
         >>> from sdewm.drifts import Linear
         >>> from sdewm.dynamics import RepresentationError, simulate_coupled
         >>> varied = Variations(Linear(a=-1.0, b=0.5), RepresentationError(diffusion=lambda t, x: torch.ones_like(x)))
         >>> run = simulate_coupled({"v": Increments(varied)}, 1.0, TimeGrid(1.0, 4), paths=8)
-        >>> run["v"].parts.final.shape
+        >>> run["v"][4].final.shape
         torch.Size([8, 12, 1])
     """
 
@@ -100,9 +101,9 @@ class Martingales:
     """A member of a coupled simulation: x⁰, y₁, y₂ of `of`, with combinations of the integrals of `Increments`.
 
     The integrals are those of the functions of `basis` times Legendre polynomials of time; see `martingale_sums`. What
-    weights make of the derivatives of all functions is tabulated at 1024 points of all coordinates (128 of each at least) and
-    64 times at most, and the nearest are taken: a step then costs a look at the table, whatever the number of functions. The means stay
-    exactly zero, since an integrand may be any function of the past.
+    weights make of the derivatives of all functions is tabulated at 1024 points of all coordinates (128 of each at
+    least) and at most 64 times, and the nearest are taken: a step then costs a look at the table, whatever the number
+    of functions. The means stay exactly zero, since an integrand may be any function of the past.
 
     Args:
         of: the variations, of order 2.
@@ -119,7 +120,7 @@ class Martingales:
         >>> varied = Variations(Linear(a=-1.0, b=0.5), RepresentationError(diffusion=lambda t, x: torch.ones_like(x)))
         >>> waves = Waves(torch.tensor([-1.0]), torch.tensor([2.0]), 4)
         >>> member = Martingales(varied, waves, 1, {4: torch.ones(36, 2)})
-        >>> simulate_coupled({"v": member}, 1.0, TimeGrid(1.0, 4), paths=8)["v"].martingales.final.shape
+        >>> simulate_coupled({"v": member}, 1.0, TimeGrid(1.0, 4), paths=8)["v"][3].final.shape
         torch.Size([8, 2])
     """
 
@@ -204,7 +205,8 @@ def _moved(of: Variations, inner: Member, step: StepMap, error: StepError) -> Ad
         n: Any, state: State, noise: tuple[Tensor, ...], a: Tensor | None
     ) -> tuple[State, Tensor, list[Tensor]]:
         xi, zeta = base_and_own(noise, error)
-        found = jets(n, *state, a)
+        x, y1, y2 = state
+        found = jets(n, x, y1, y2, a)
         linear, square, cube = noise_parts(found, error, xi, zeta)
         # The step itself is a sum of what has been found, if no term of it is to be left out.
         complete = of.terms.complete

@@ -50,7 +50,9 @@ def engine_member(member: Any, probe: Tensor, a: Tensor | None, grid: TimeGrid, 
     return Member(step.noise_groups, start, advance, only)
 
 
-def _accompanied(member: Increments | Martingales, probe: Tensor, a: Tensor | None, grid: TimeGrid, paths: int) -> Member:
+def _accompanied(
+    member: Increments | Martingales, probe: Tensor, a: Tensor | None, grid: TimeGrid, paths: int
+) -> Member:
     inner = _varied(member.of, probe, a, grid, paths)
     step = step_map_of(member.of.system, probe, a, grid)
     error = step_error(member.of.error, step, probe, None if isinstance(member.of.system, StepMap) else grid)

@@ -20,7 +20,8 @@ from ..hypothesis import Hypothesis
 from ..validation import integer, one_of, positive
 from .effect import FORMS as FORMS
 from .effect import Effect, Loss, effect_problem, terms_of
-from .methods import METHODS, WORK, Method, fixed, reach
+from .method import METHODS, Method
+from .methods import WORK, fixed, reach
 
 SKEWED = "the replicates are so skewed that intervals may be short even with their correction; take more paths"
 

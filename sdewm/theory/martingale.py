@@ -20,12 +20,12 @@ from .effect import Effect, Observe
 Array = NDArray[np.float64]
 
 # Waves of a coordinate and degrees in time, from the least to the most.
-_SIZES = ((0, 1), (0, 2), (2, 2), (4, 4), (8, 8), (12, 8))
-_TRIED = 2  # of those that there are paths for, the largest
+_SIZES = ((0, 1), (0, 2), (0, 4), (2, 2), (4, 4), (8, 8), (12, 8))
 _PATHS_EACH = 3  # paths of the fit for every coefficient, at least
 _MARGIN = 0.25
 _RIDGES = (1e-5, 1e-3)
 _LEAST, _MOST = 1024, 8192
+_NUMBERS = 1 << 27  # that a fit may keep of its paths
 _FOLDS = 4
 
 
@@ -85,7 +85,7 @@ def recorded(problem: Effect, members: Mapping[str, Any], observe: Observe, bloc
 
 def size_for(paths: int, dim: int) -> tuple[tuple[int, int], ...]:
     """Waves of a coordinate and degree in time that a fit on so many paths may have; none where there are too few."""
-    return tuple(size for size in _SIZES if functions(*size, dim) * _PATHS_EACH <= paths)[-_TRIED:]
+    return tuple(size for size in _SIZES if functions(*size, dim) * _PATHS_EACH <= paths)
 
 
 def functions(count: int, degree: int, dim: int) -> int:
@@ -93,16 +93,17 @@ def functions(count: int, degree: int, dim: int) -> int:
     return len(PARTS) * dim * (2 + count) * (degree + 1)
 
 
-def fit_paths(plain: float, dim: int) -> int:
+def paths_for(plain: float, dim: int, steps: int) -> int:
     """Paths of a fit for a problem that would take so many plain paths: a small part of them, a power of two.
 
-    At least as many as the fewest functions in this dimension need.
+    At least as many as the fewest functions in this dimension need, and 0 where that is too much for the memory.
     """
     part = 1 << int(np.clip(round(np.log2(max(plain / 1024.0, 1.0))), np.log2(_LEAST), np.log2(_MOST)))
-    needed = functions(*_SIZES[0], dim) * _PATHS_EACH
-    while part < min(needed, _MOST):
+    while not size_for(part, dim):
         part *= 2
-    return part
+    while part * steps * sum(PARTS) * dim > _NUMBERS and part > _LEAST:
+        part //= 2
+    return part if part <= _MOST and part * steps * sum(PARTS) * dim <= _NUMBERS and size_for(part, dim) else 0
 
 
 def more(problem: Effect, terms: Terms, paths: int, seed: int) -> list[Seen]:
@@ -148,14 +149,14 @@ def fitted(problem: Effect, seen: Sequence[Seen], allowed: Array | None = None) 
     low = torch.stack([grid.mean.amin((0, 1)) for grid in grids.values()]).amin(0)
     high = torch.stack([grid.mean.amax((0, 1)) for grid in grids.values()]).amax(0)
     wider = _MARGIN * (high - low) + 1e-6 * (1.0 + torch.maximum(low.abs(), high.abs()))
-    basis = Waves((low - wider).detach(), (high + wider).detach(), sizes[-1][0])
-    degree = sizes[-1][1]
+    most, degree = max(count for count, _ in sizes), max(power for _, power in sizes)
+    basis = Waves((low - wider).detach(), (high + wider).detach(), most)
     fits = {
         steps: _Fit.of(grid.values.numpy(), martingale_sums(basis, degree, grid.mean, grid.parts).numpy())
         for steps, grid in grids.items()
     }
-    shape = (degree + 1, len(PARTS), 2 + sizes[-1][0], dim)
-    numbers = np.arange(functions(*sizes[-1], dim)).reshape(shape)
+    shape = (degree + 1, len(PARTS), 2 + most, dim)
+    numbers = np.arange(functions(most, degree, dim)).reshape(shape)
     best: tuple[float, tuple[int, int], NDArray[np.intp], float, Array] | None = None
     for (count, power), ridge in itertools.product(sizes, _RIDGES):
         index = numbers[: power + 1, :, : 2 + count].reshape(-1)
@@ -190,7 +191,7 @@ class _Fit:
         scale[scale == 0.0] = 1.0
         unit = torch.from_numpy(controls / scale)
         ends = [n * k // _FOLDS for k in range(_FOLDS + 1)]
-        parts = tuple(slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
+        parts = tuple(slice(a, b) for a, b in itertools.pairwise(ends))
         centred = torch.from_numpy(values - values.mean(0)).to(unit)
         inner = torch.stack([unit[p].T @ unit[p] for p in parts]).double().numpy()
         right = torch.stack([unit[p].T @ centred[p] for p in parts]).double().numpy()

@@ -1,12 +1,11 @@
 """Ways to estimate the coefficients of an expansion with fewer paths, and the choice among them."""
 
 import math
-import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, cast, final
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -23,10 +22,11 @@ from ..estimate import Estimate, Moments, student_bounds
 from ..exceptions import InvalidArgument, NumericalFailure
 from ..grid import TimeGrid
 from ..stats.controls import controlled, select
-from ..stats.multilevel import allocate, ladder, telescoped
+from ..stats.multilevel import ladder, telescoped
 from .effect import Effect
-from .martingale import Control, Seen, fit_paths, fitted, more, recorded
+from .martingale import Control, Seen, fitted, more, paths_for, recorded
 from .method import METHODS, Method
+from .plan import PILOT_POINTS, Clock, Plan
 
 Array = NDArray[np.float64]
 
@@ -36,14 +36,11 @@ LEVEL = 0.95
 NEAR_ZERO = 0.1
 _PILOT = 1024
 _PILOT_LEVEL = 512
-_PILOT_POINTS = 16
 # Replicates: the fewest, those of a pilot or of a given number of paths, and the most.
 _REPLICATES = (16, 64, 256)
 # Their number over the squared skewness of one: what is left of it in the mean is small, and intervals correct for it.
 _PER_SKEWNESS = 10.0
 _LEAST_POINTS = 4
-# Variances of replicate means are taken to fall by this power of the points: by more, in all that was measured.
-_RATE = 1.25
 _POINTS = (16, 1 << 15)
 _LEAST = 1024  # paths: fewer have no central limit theorem to speak of
 _ROUNDS = 4
@@ -172,42 +169,6 @@ def _multilevel(levels: Sequence[Effect], terms: Terms, extrapolated: bool) -> S
     return Sample(telescoped(parts, level_weights(levels, extrapolated)), corrections, paths, work)
 
 
-class _Clock:
-    """Processor time of this process since it was made."""
-
-    def __init__(self) -> None:
-        self.start = time.process_time()
-
-    def each(self, number: int) -> float:
-        """Seconds for each of so many."""
-        return (time.process_time() - self.start) / number
-
-
-@final
-@dataclass(frozen=True)
-class _Plan:
-    """A method, what one observation of it costs, and the variances of one, for P and Q + S/2."""
-
-    name: str
-    variances: Array  # (2,), or (levels, 2)
-    costs: Array  # path-steps, (), or (levels,)
-    seconds: float = 0.0  # of a path-step of the pilot
-    levels: tuple[Effect, ...] = ()
-    replicates: int = 0
-    control: Control | None = None
-
-    def work(self, allowed: Array) -> float:
-        """Path-steps for these variances of the estimates."""
-        return float(np.sum(self.observations(allowed) * self.costs))
-
-    def observations(self, allowed: Array) -> Array:
-        """Number of observations, one or one a level."""
-        if self.levels:
-            return np.asarray(allocate(self.variances, self.costs, allowed, 128), dtype=np.float64)
-        n, pilot = max(float((self.variances / allowed).max()), 2.0), float(self.replicates * _PILOT_POINTS)
-        return np.asarray(pilot * (n / pilot) ** (1.0 / _RATE) if self.name == "sobol" and n > pilot else n)
-
-
 def reach(
     problem: Effect, terms: Terms, name: str, tolerance: float, work: int = WORK
 ) -> tuple[Effect, Sample, Method]:
@@ -309,18 +270,23 @@ def _half(estimate: Estimate) -> float:
     return (high - low) / 2.0
 
 
-def _pilot(problem: Effect, terms: Terms, name: str, tolerance: float) -> tuple[list[_Plan], Array, Array, int]:
+def _pilot(problem: Effect, terms: Terms, name: str, tolerance: float) -> tuple[list[Plan], Array, Array, int]:
     """What each method in question promises, allowed variances and root mean squares of P and Q + S/2, and the work.
 
     A pilot that costs more than what another method promises to need altogether is left out.
     """
-    asked = METHODS if name == "auto" else (name,)
+    dim = int(problem.x0.shape[-1])
+    asked: tuple[str, ...] = METHODS if name == "auto" else (name,)
+    if not paths_for(1.0, dim, steps_of_a_path(problem)):
+        if name == "martingale":
+            raise InvalidArgument("method='martingale' needs fewer dimensions or steps; use method='auto'.")
+        asked = tuple(each for each in asked if each != "martingale")
     each = steps_of_a_path(problem)
     pairs = replace(problem, noise=Antithetic(), paths=_PILOT, seed=_derived(problem.seed, "pilot"))
     members = _members(pairs, terms, True)
     if "martingale" in asked:
         members["varied"] = Increments(members["varied"])
-    observe, clock = partial(coefficient_columns, pairs), _Clock()
+    observe, clock = partial(coefficient_columns, pairs), Clock()
     # What is recorded for martingales is what the other methods are measured on.
     seen = recorded(pairs, members, observe) if "martingale" in asked else None
     rows = pairs.paths_of_block(members, observe) if seen is None else seen.columns
@@ -333,12 +299,12 @@ def _pilot(problem: Effect, terms: Terms, name: str, tolerance: float) -> tuple[
     spent, cost = _PILOT * each, np.asarray(float(each))
     plans = []
     if "plain" in asked:
-        plans.append(_Plan("plain", both.var(0, ddof=1), cost, speed))
+        plans.append(Plan("plain", both.var(0, ddof=1), cost, speed))
     if "antithetic" in asked:
-        plans.append(_Plan("antithetic", both.reshape(-1, 2, 2).mean(1).var(0, ddof=1), 2.0 * cost, speed))
+        plans.append(Plan("antithetic", both.reshape(-1, 2, 2).mean(1).var(0, ddof=1), 2.0 * cost, speed))
     if "controls" in asked:
         adjusted = controlled(Moments.of(np.concatenate((both, columns[:, 3:k]), 1)), k - 3)
-        plans.append(_Plan("controls", np.array([e.standard_error**2 for e in adjusted]) * _PILOT, cost, speed))
+        plans.append(Plan("controls", np.array([e.standard_error**2 for e in adjusted]) * _PILOT, cost, speed))
     rms = np.sqrt((both**2).mean(0))
     allowed = _allowed(both.mean(0), rms, tolerance)
     if seen is not None:
@@ -346,13 +312,13 @@ def _pilot(problem: Effect, terms: Terms, name: str, tolerance: float) -> tuple[
         plans += [replace(plan, seconds=speed)] if plan else []
         spent += used
         if name == "martingale" and plan is None:
-            raise InvalidArgument("method='martingale' needs finite states and fewer dimensions; use method='auto'.")
+            raise InvalidArgument("method='martingale' needs finite states; use method='auto'.")
     width = (k - 3) // 2
     least = min((plan.work(allowed) for plan in plans), default=math.inf)
-    worth = least > _PILOT_POINTS * _REPLICATES[1] * each
+    worth = least > PILOT_POINTS * _REPLICATES[1] * each
     if "sobol" in asked and (name != "auto" or (worth and width * problem.grid.steps <= DIMENSIONS)):
         plans.append(_pilot_sobol(problem, terms))
-        spent += _PILOT_POINTS * _REPLICATES[1] * each
+        spent += PILOT_POINTS * _REPLICATES[1] * each
     if "multilevel" in asked and (name != "auto" or worth):
         plan, used = _pilot_levels(problem, terms, name)
         plans += [plan] if plan else []
@@ -362,29 +328,29 @@ def _pilot(problem: Effect, terms: Terms, name: str, tolerance: float) -> tuple[
 
 def _pilot_martingale(
     problem: Effect, terms: Terms, seen: Seen, variances: Array, allowed: Array
-) -> tuple[_Plan | None, int]:
+) -> tuple[Plan | None, int]:
     """Controls that are fitted to the pilot, and to more paths where a plain run would take far more."""
-    dim = int(problem.x0.shape[-1])
-    missing = fit_paths(float((variances / allowed).max()), dim) - _PILOT
+    each = steps_of_a_path(problem)
+    missing = paths_for(float((variances / allowed).max()), int(problem.x0.shape[-1]), each) - _PILOT
     further: list[Seen] = []
     if missing > 0:
         try:
             further = more(problem, terms, missing, _derived(problem.seed, "pilot martingale"))
         except NumericalFailure:
-            return None, missing * steps_of_a_path(problem)
+            return None, missing * each
     control = fitted(problem, [seen, *further], allowed)
-    costs, used = np.asarray(float(steps_of_a_path(problem))), max(missing, 0) * steps_of_a_path(problem)
-    return (None if control is None else _Plan("martingale", control.variances, costs, control=control)), used
+    costs, used = np.asarray(float(each)), max(missing, 0) * each
+    return (None if control is None else Plan("martingale", control.variances, costs, control=control)), used
 
 
-def _pilot_sobol(problem: Effect, terms: Terms) -> _Plan:
+def _pilot_sobol(problem: Effect, terms: Terms) -> Plan:
     """Variances of replicate means, and the fewer and larger replicates the less skewed these means are seen to be."""
-    many, paths = _REPLICATES[1], _PILOT_POINTS * _REPLICATES[1]
-    ready = replace(problem, noise=Sobol(_PILOT_POINTS), paths=paths, seed=_derived(problem.seed, "pilot sobol"))
-    clock = _Clock()
+    many, paths = _REPLICATES[1], PILOT_POINTS * _REPLICATES[1]
+    ready = replace(problem, noise=Sobol(PILOT_POINTS), paths=paths, seed=_derived(problem.seed, "pilot sobol"))
+    clock = Clock()
     rows = ready.paths_of_block(_members(ready, terms, False), partial(coefficient_columns, ready))
     speed = clock.each(paths * steps_of_a_path(problem))
-    means = _pairs(rows).reshape(many, _PILOT_POINTS, 2).mean(1)
+    means = _pairs(rows).reshape(many, PILOT_POINTS, 2).mean(1)
     spread = means.std(0) + np.finfo(float).tiny
     skewness = float(np.abs((((means - means.mean(0)) / spread) ** 3).mean(0)).max())
     replicates = int(np.clip(math.ceil(_PER_SKEWNESS * skewness**2), _REPLICATES[0], _REPLICATES[2]))
@@ -392,18 +358,18 @@ def _pilot_sobol(problem: Effect, terms: Terms) -> _Plan:
     low, high = student_bounds(replicates - 1, LEVEL, skewness / replicates**0.5)
     price = ((high - low) / 2.0 / 1.96) ** 2
     costs = np.asarray(float(steps_of_a_path(problem)))
-    variances = means.var(0, ddof=1) * _PILOT_POINTS * price
-    return _Plan("sobol", variances, costs, speed, replicates=replicates)
+    variances = means.var(0, ddof=1) * PILOT_POINTS * price
+    return Plan("sobol", variances, costs, speed, replicates=replicates)
 
 
-def _pilot_levels(problem: Effect, terms: Terms, name: str) -> tuple[_Plan | None, int]:
+def _pilot_levels(problem: Effect, terms: Terms, name: str) -> tuple[Plan | None, int]:
     """The ladder of grids that promises the least work, among those that begin further up the whole ladder."""
     levels = () if isinstance(problem.system, StepMap) or problem.actions is not None else levels_of(problem)
     weights = level_weights(levels, problem.extrapolate > 1) if levels else ()
     costs = [float(steps_of_a_path(level)) for level in levels]
-    best, fine = cast("_Plan | None", None), np.zeros(2)
+    best, fine = cast("Plan | None", None), np.zeros(2)
     above: list[Array] = []
-    spent, clock = 0, _Clock()
+    spent, clock = 0, Clock()
     for i in reversed(range(len(levels))):
         first = replace(levels[i], paths=_PILOT_LEVEL, seed=_derived(problem.seed, "pilot level", i))
         try:
@@ -419,7 +385,7 @@ def _pilot_levels(problem: Effect, terms: Terms, name: str) -> tuple[_Plan | Non
         own = (replace(levels[i], extrapolate=1), *levels[i + 1 :])
         if len(own) > 1:
             works = np.array([float(own[0].grid.steps), *costs[i + 1 :]])
-            plan = _Plan("multilevel", np.array([alone, *above]), works, levels=own)
+            plan = Plan("multilevel", np.array([alone, *above]), works, levels=own)
             fine = fine if best is not None else 1e-4 * alone + np.finfo(float).tiny
             best = plan if best is None or plan.work(fine) < best.work(fine) else best
         if moved is not None:
@@ -434,7 +400,7 @@ def _pilot_levels(problem: Effect, terms: Terms, name: str) -> tuple[_Plan | Non
     return (None if best is None else replace(best, seconds=clock.each(max(spent, 1)))), spent
 
 
-def _sized(problem: Effect, plan: _Plan, allowed: Array, left: int, attempt: int) -> tuple[list[Effect], bool]:
+def _sized(problem: Effect, plan: Plan, allowed: Array, left: int, attempt: int) -> tuple[list[Effect], bool]:
     """The problem, or one a level, with its numbers of paths and fresh noise, and whether the cap has cut them."""
     wanted = plan.observations(allowed)
     share = min(1.0, left / max(float(np.sum(wanted * plan.costs)), 1.0))

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from sdewm.drifts import DoubleWell, Linear, TanhNetwork
 from sdewm.dynamics import RepresentationError, Variations, simulate_coupled
-from sdewm.dynamics.martingale import Martingales, Waves, legendre
+from sdewm.dynamics.martingale import Increments, Martingales, legendre, martingale_sums, tabulated
 from sdewm.dynamics.step_map import StepMap
+from sdewm.dynamics.variation import Terms
+from sdewm.dynamics.waves import Waves
 from sdewm.exceptions import InvalidArgument
 from sdewm.grid import TimeGrid
 
@@ -48,7 +50,7 @@ CASES: dict[str, tuple[Any, RepresentationError]] = {
 }
 
 
-@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 5])
 def test_derivatives_of_the_functions(order: int) -> None:
     """Each from the one before it, by central differences; the first from the functions themselves."""
     basis, x, h = waves(2), torch.linspace(-2.4, 2.9, 8, dtype=F64).reshape(4, 2), 1e-5
@@ -65,9 +67,26 @@ def test_derivatives_of_the_functions(order: int) -> None:
 
 def test_legendre_polynomials_are_orthogonal() -> None:
     """In the limit of many steps."""
-    table = legendre(4, 20_001)
+    table = legendre(4, 20_001, 20_001)
     inner = table.T @ table / len(table)
     torch.testing.assert_close(inner, torch.diag(1.0 / (2.0 * torch.arange(5, dtype=F64) + 1.0)), rtol=1e-3, atol=1e-3)
+
+
+def test_times_are_constant_on_slices() -> None:
+    """Few steps have a time each; many share 64."""
+    assert len(legendre(1, 5)[:, 1].unique()) == 5
+    assert len(legendre(1, 1000)[:, 1].unique()) == 64
+    torch.testing.assert_close(legendre(3, 128)[::2], legendre(3, 64))
+
+
+def sums_of(
+    system: Any, error: RepresentationError, basis: Waves, degree: int, paths: int, derivatives: str = "auto"
+) -> Tensor:
+    """The integrals, from what is recorded along the paths."""
+    member = Increments(Variations(system, error, derivatives=derivatives))
+    start = torch.full(basis.low.shape, 0.6, dtype=F64)
+    run = simulate_coupled({"v": member}, start, GRID, paths, save="all")["v"]
+    return martingale_sums(basis, degree, run[3].states[1:], run[4].states[1:])
 
 
 def by_hand(system: Any, error: RepresentationError, eps: float, basis: Waves, degree: int, paths: int) -> Tensor:
@@ -97,11 +116,12 @@ def by_hand(system: Any, error: RepresentationError, eps: float, basis: Waves, d
         if zeta is not None:
             columns += [own * e[:, :, k] for k in range(e.shape[2])]
             numbers += list(zeta[n].unbind(1))
-        b1, b2, *_ = (d.reshape(paths, -1, x.shape[1]) for d in basis.derivatives(mean))
+        b1, b2, b3, *_ = (d.reshape(paths, -1, x.shape[1]) for d in basis.derivatives(mean))
         added = torch.zeros(paths, basis.size, dtype=F64)
         for column, w in zip(columns, numbers, strict=True):
-            hermite = 0.5 * (w[:, None, None] ** 2 - 1.0) * column[:, None, :] ** 2
-            added += (b1 * column[:, None, :] * w[:, None, None] + b2 * hermite).reshape(paths, -1)
+            w1, c = w[:, None, None], column[:, None, :]
+            w2, w3 = (w1**2 - 1.0) / 2.0, (w1**3 - 3.0 * w1) / 6.0
+            added += (b1 * c * w1 + b2 * c**2 * w2 + b3 * c**3 * w3).reshape(paths, -1)
             x_next = mean if column is columns[0] else x_next  # noqa: F821
             x_next = x_next + column * w[:, None]
         total += (legendre(degree, GRID.steps)[n][:, None] * added[:, None, :]).reshape(paths, -1)
@@ -115,9 +135,7 @@ def test_they_are_derivatives_of_those_of_the_perturbed_system(name: str) -> Non
     (system, error), degree, paths, h = CASES[name], 2, 7, 1e-3
     dim = 1 if isinstance(system, DoubleWell) else 2
     basis = waves(dim)
-    member = Martingales(Variations(system, error), basis, degree)
-    run = simulate_coupled({"v": member}, torch.full((dim,), 0.6, dtype=F64), GRID, paths)
-    got = run["v"][3].final.reshape(paths, degree + 1, 3, basis.size)
+    got = sums_of(system, error, basis, degree, paths).reshape(paths, degree + 1, 3, basis.size)
     f = {k: by_hand(system, error, k * h, basis, degree, paths) for k in (-2, -1, 0, 1, 2)}
     first = (8 * (f[1] - f[-1]) - (f[2] - f[-2])) / (12 * h)
     second = (16 * (f[1] + f[-1]) - (f[2] + f[-2]) - 30 * f[0]) / (24 * h**2)
@@ -130,35 +148,98 @@ def test_they_are_all_that_is_random_where_the_value_function_is_a_basis_functio
     s, c = 0.7, 0.4
     base = StepMap(lambda n, x, a: x, lambda n, x, a: torch.full_like(x, s), 1, 1)
     error = RepresentationError(diffusion=lambda n, x: torch.full_like(x, c))
-    run = simulate_coupled({"v": Martingales(Variations(base, error), waves(1, 0), 0)}, 1.0, GRID, 50)
-    x, y1, y2, sums = (part.final for part in run["v"])
+    run = simulate_coupled({"v": Increments(Variations(base, error))}, 1.0, GRID, 50, save="all")["v"]
+    sums = martingale_sums(waves(1, 0), 0, run[3].states[1:], run[4].states[1:])
+    x, y1, y2 = (run[k].final for k in range(3))
     torch.testing.assert_close(x * y1 - sums[:, 3:4], torch.full_like(x, 5 * s * c))
     torch.testing.assert_close(x * y2 + 0.5 * y1**2 - sums[:, 1:2], torch.full_like(x, 5 * c**2 / 2))
 
 
-def test_weights_add_up_the_same() -> None:
-    """Combinations formed step by step are those of the sums."""
-    varied = Variations(*CASES["shared"])
-    basis, weights = waves(1), torch.linspace(-1.0, 1.0, 45 * 2, dtype=F64).reshape(45, 2)
-    full = simulate_coupled({"v": Martingales(varied, basis, 2)}, 0.6, GRID, 16, dtype=F64)["v"]
-    few = simulate_coupled({"v": Martingales(varied, basis, 2, {5: weights})}, 0.6, GRID, 16, dtype=F64)["v"]
-    torch.testing.assert_close(few[3].final, full[3].final @ weights)
-    torch.testing.assert_close(few[2].final, full[2].final)
+@pytest.mark.parametrize("name", CASES)
+def test_states_are_those_of_the_variations(name: str) -> None:
+    """Whether the step's derivatives are written by hand or automatic, and so are the integrals."""
+    system, error = CASES[name]
+    varied = Variations(system, error)
+    start = torch.full(waves(1 if isinstance(system, DoubleWell) else 2).low.shape, 0.6, dtype=F64)
+    run = simulate_coupled({"alone": varied, "recorded": Increments(varied)}, start, GRID, 16)
+    for k in range(3):
+        torch.testing.assert_close(run["recorded"][k].final, run["alone"][k].final, rtol=1e-12, atol=1e-12)
+    basis = waves(len(start))
+    automatic = sums_of(system, error, basis, 1, 16, "autodiff")
+    torch.testing.assert_close(sums_of(system, error, basis, 1, 16), automatic, rtol=1e-11, atol=1e-11)
 
 
-def _mean(change: Callable[[Tensor], Tensor]) -> tuple[float, float]:
-    member = Martingales(Variations(*CASES["correlated"]), waves(2), 1)
-    sums = change(simulate_coupled({"v": member}, torch.full((2,), 0.6, dtype=F64), GRID, 4096)["v"][3].final)
-    values = (sums / sums.std(0)).sum(1)
-    return float(values.mean()), float(values.std()) / 64.0
+def test_states_without_all_terms_are_those_of_the_variations() -> None:
+    """Terms that are left out are left out of the states; the integrals are what they are."""
+    system, error = CASES["correlated"]
+    varied = Variations(system, error, terms=Terms.without("mixed", "half"))
+    run = simulate_coupled({"alone": varied, "recorded": Increments(varied)}, 0.6, GRID, 16)
+    assert torch.equal(run["recorded"][2].final, run["alone"][2].final)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_tables_add_up_the_same(name: str) -> None:
+    """Combinations from tables are those of the sums, to the distance between two points of a table."""
+    system, error = CASES[name]
+    basis = waves(1 if isinstance(system, DoubleWell) else 2)
+    count = 9 * basis.size
+    weights = torch.linspace(-1.0, 1.0, 2 * count, dtype=F64).reshape(count, 2)
+    member = Martingales(Variations(system, error), basis, 2, {5: weights})
+    found = simulate_coupled({"v": member}, torch.full(basis.low.shape, 0.6, dtype=F64), GRID, 256)["v"]
+    wanted = sums_of(system, error, basis, 2, 256) @ weights
+    rest = (found[3].final - wanted).std() / wanted.std()
+    assert rest < 0.01
+
+
+def test_tables_hold_the_derivatives_of_the_combination() -> None:
+    """At the centre of each point, of the functions' derivatives as they are evaluated elsewhere."""
+    basis, points = waves(2), 8
+    weights = torch.linspace(-1.0, 1.0, 6 * basis.size, dtype=F64)[:, None]
+    table = tabulated(basis, 1, weights, 3, points).reshape(3, 12, 2, points)
+    x = (-2.0 + 4.5 * (torch.arange(points, dtype=F64) + 0.5) / points)[:, None].repeat(1, 2)
+    derivatives = torch.stack(basis.derivatives(x)).reshape(5, points, -1, 2)
+    each = torch.einsum("sq,qefd->sefd", legendre(1, 3), weights.reshape(2, 3, -1, 2))
+    first = 0
+    for e, most in enumerate((5, 4, 3)):
+        want = torch.einsum("sfd,mpfd->smdp", each[:, e], derivatives[:most])
+        torch.testing.assert_close(table[:, first : first + most], want)
+        first += most
+
+
+def _means(change: Callable[[Tensor], Tensor]) -> list[tuple[float, float]]:
+    """Mean and standard error of all integrals together, and of a combination from a coarse table."""
+    system, error = CASES["correlated"]
+    basis = waves(2)
+    sums = sums_of(system, error, basis, 1, 4096)
+    weights = (1.0 / sums.std(0))[:, None]
+    member = Martingales(Variations(system, error), basis, 1, {5: weights})
+    looked_up = simulate_coupled({"v": member}, torch.full((2,), 0.6, dtype=F64), GRID, 4096)["v"][3].final
+    values = [change(each).sum(1) for each in (sums / sums.std(0), looked_up)]
+    return [(float(each.mean()), float(each.std()) / 64.0) for each in values]
 
 
 def test_their_means_are_zero() -> None:
     """All together; what is not centred is noticed."""
-    mean, error = _mean(lambda sums: sums)
-    assert_normal(mean, 0.0, error)
-    mean, error = _mean(lambda sums: sums + 0.1 * sums**2)
-    assert abs(mean) > 5.0 * error
+    for mean, error in _means(lambda sums: sums):
+        assert_normal(mean, 0.0, error)
+    for mean, error in _means(lambda sums: sums + 0.1 * sums**2):
+        assert abs(mean) > 5.0 * error
+
+
+def looks(shift: int) -> Tensor:
+    """Combinations of increments whose integrand is that of the state `shift` steps later, from a table of one step."""
+    system, error = CASES["shared"]
+    run = simulate_coupled({"v": Increments(Variations(system, error))}, 0.6, TimeGrid(1.0, 32), 4096, save="all")["v"]
+    mean, parts = run[3].states[1:], run[4].states[1:]
+    some = mean[shift:], parts[: len(parts) - shift]
+    return martingale_sums(waves(1, 0), 0, *some)[:, 5]
+
+
+def test_an_integrand_that_looks_ahead_is_noticed() -> None:
+    """∫ x dB-like sums are centred with the state before the step, and not with the one after it."""
+    now, later = looks(0), looks(1)
+    assert_normal(float(now.mean()), 0.0, float(now.std()) / 64.0)
+    assert abs(float(later.mean())) > 5.0 * float(later.std()) / 64.0
 
 
 def test_bad_arguments() -> None:
@@ -166,10 +247,10 @@ def test_bad_arguments() -> None:
     with pytest.raises(InvalidArgument, match="each low must be below its high"):
         Waves(torch.zeros(1), torch.zeros(1), 1)
     with pytest.raises(InvalidArgument, match="of must be Variations of order 2"):
-        Martingales(Variations(varied.system, varied.error, order=1), waves(1), 1)
+        Increments(Variations(varied.system, varied.error, order=1))
     with pytest.raises(InvalidArgument, match=r"weights must be \(30, k\), got \(3, 1\)"):
         Martingales(varied, waves(1), 1, {5: torch.zeros(3, 1)})
     with pytest.raises(InvalidArgument, match="basis is of 2 coordinates, the state of 1"):
-        simulate_coupled([Martingales(varied, waves(2), 1)], 1.0, GRID, 2)
+        simulate_coupled([Martingales(varied, waves(2), 0, {5: torch.zeros(30, 1)})], 1.0, GRID, 2)
     with pytest.raises(InvalidArgument, match=r"weights are for \[4\] steps, and the grid has 5"):
         simulate_coupled([Martingales(varied, waves(1), 0, {4: torch.zeros(15, 1)})], 1.0, GRID, 2)
