@@ -152,22 +152,22 @@ def fitted(problem: Effect, seen: Sequence[Seen], allowed: Array | None = None) 
     most, degree = max(count for count, _ in sizes), max(power for _, power in sizes)
     basis = Waves((low - wider).detach(), (high + wider).detach(), most)
     fits = {
-        steps: _Fit.of(grid.values.numpy(), martingale_sums(basis, degree, grid.mean, grid.parts).numpy())
+        steps: _Fit.of(grid.values, martingale_sums(basis, degree, grid.mean, grid.parts))
         for steps, grid in grids.items()
     }
     shape = (degree + 1, len(PARTS), 2 + most, dim)
-    numbers = np.arange(functions(most, degree, dim)).reshape(shape)
-    best: tuple[float, tuple[int, int], NDArray[np.intp], float, Array] | None = None
+    numbers = torch.arange(functions(most, degree, dim)).reshape(shape)
+    best: tuple[float, tuple[int, int], Tensor, float, Array] | None = None
     for (count, power), ridge in itertools.product(sizes, _RIDGES):
         index = numbers[: power + 1, :, : 2 + count].reshape(-1)
         left = problem.combined(*(fit.left_over(index, ridge) for fit in fits.values()))
-        variances = np.stack((left[:, 0], left[:, 1] + 0.5 * left[:, 2]), 1).var(0, ddof=1)
+        variances = torch.stack((left[:, 0], left[:, 1] + 0.5 * left[:, 2]), 1).var(0).numpy()
         worst = float((variances / (np.ones(2) if allowed is None else allowed)).max())
         if best is None or worst < best[0]:
             best = worst, (count, power), index, ridge, variances
     assert best is not None
     _, (count, degree), index, ridge, variances = best
-    weights = {steps: torch.from_numpy(fit.coefficients(index, ridge)) for steps, fit in fits.items()}
+    weights = {steps: fit.coefficients(index, ridge) for steps, fit in fits.items()}
     return Control(replace(basis, count=count), degree, weights, variances)
 
 
@@ -176,51 +176,43 @@ def fitted(problem: Effect, seen: Sequence[Seen], allowed: Array | None = None) 
 class _Fit:
     """Least squares on any of the controls, with and without each part of the paths."""
 
-    values: Array
-    controls: Array
-    scale: Array
+    values: Tensor
+    controls: Tensor
+    scale: Tensor
     parts: tuple[slice, ...]
-    inner: Array
-    right: Array
+    inner: Tensor
+    right: Tensor
 
     @staticmethod
-    def of(values: Array, controls: NDArray[np.float32]) -> "_Fit":
+    def of(values: Tensor, controls: Tensor) -> "_Fit":
         """Values (n, k), controls (n, q), whose means are zero."""
         n = len(values)
-        scale = np.sqrt(np.einsum("nq,nq->q", controls, controls) / n)
+        scale = controls.square().mean(0).sqrt()
         scale[scale == 0.0] = 1.0
-        unit = torch.from_numpy(controls / scale)
-        ends = [n * k // _FOLDS for k in range(_FOLDS + 1)]
-        parts = tuple(slice(a, b) for a, b in itertools.pairwise(ends))
-        centred = torch.from_numpy(values - values.mean(0)).to(unit)
-        inner = torch.stack([unit[p].T @ unit[p] for p in parts]).double().numpy()
-        right = torch.stack([unit[p].T @ centred[p] for p in parts]).double().numpy()
-        return _Fit(values, unit.numpy(), scale, parts, inner, right)
+        unit, centred = controls / scale, values - values.mean(0)
+        parts = tuple(slice(a, b) for a, b in itertools.pairwise(n * k // _FOLDS for k in range(_FOLDS + 1)))
+        inner = torch.stack([unit[p].T @ unit[p] for p in parts]).double()
+        right = torch.stack([unit[p].T @ centred[p].to(unit) for p in parts]).double()
+        return _Fit(values, unit, scale.double(), parts, inner, right)
 
-    def coefficients(self, index: NDArray[np.intp], ridge: float) -> Array:
+    def coefficients(self, index: Tensor, ridge: float) -> Tensor:
         """Those of the controls `index`, (len(index), k)."""
-        found: Array = _solved(index, ridge, self.inner.sum(0), self.right.sum(0)) / self.scale[index, None]
-        return found
+        return _solved(self.inner.sum(0)[index][:, index], self.right.sum(0)[index], ridge) / self.scale[index, None]
 
-    def left_over(self, index: NDArray[np.intp], ridge: float) -> Array:
+    def left_over(self, index: Tensor, ridge: float) -> Tensor:
         """What the coefficients from the other paths leave of the deviations on each part of the paths."""
-        result: Array = np.empty_like(self.values)
-        inner, right = self.inner.sum(0), self.right.sum(0)
+        inner, right = self.inner[:, index][:, :, index], self.right[:, index]
+        result = torch.empty_like(self.values)
         for k, part in enumerate(self.parts):
-            found = _solved(index, ridge, inner - self.inner[k], right - self.right[k])
-            wide = np.zeros((self.controls.shape[1], found.shape[1]), self.controls.dtype)
-            wide[index] = found
+            wide = torch.zeros(self.controls.shape[1], result.shape[1], dtype=self.controls.dtype)
+            wide[index] = _solved(inner.sum(0) - inner[k], right.sum(0) - right[k], ridge).to(wide)
             rest = self.values[part] - self.controls[part] @ wide
             result[part] = rest - rest.mean(0)
         return result
 
 
-def _solved(index: NDArray[np.intp], ridge: float, inner: Array, right: Array) -> Array:
-    matrix = torch.from_numpy(inner[np.ix_(index, index)])
+def _solved(inner: Tensor, right: Tensor, ridge: float) -> Tensor:
     # Functions of time and state are almost dependent along the paths.
-    matrix.diagonal().add_(ridge * max(float(matrix.trace()), 1e-300) / len(matrix))
-    factor, failed = torch.linalg.cholesky_ex(matrix)
-    if int(failed):
-        return np.zeros((len(index), right.shape[1]))
-    result: Array = torch.cholesky_solve(torch.from_numpy(right[index]), factor).numpy()
-    return result
+    inner.diagonal().add_(ridge * max(float(inner.trace()), 1e-300) / len(inner))
+    factor, failed = torch.linalg.cholesky_ex(inner)
+    return torch.zeros_like(right) if int(failed) else torch.cholesky_solve(right, factor)
