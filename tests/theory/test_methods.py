@@ -133,11 +133,12 @@ def test_auto_takes_the_cheapest_and_says_so() -> None:
     name, predicted, seconds = e.method.name, e.method.predicted, e.method.seconds
     assert predicted is not None
     assert seconds is not None
-    assert set(METHODS[:5]) <= set(predicted) == set(seconds)
+    # Here martingales need fewer steps than the other pilots would take.
+    assert set(predicted) == set(seconds) == {"plain", "antithetic", "controls", "martingale"}
     assert name == min(seconds, key=seconds.__getitem__)
-    # Far from a tie, whatever the machine: what martingales or points leave of this problem is a small part.
-    assert name in ("martingale", "sobol")
-    assert 5.0 * min(predicted["martingale"], predicted["sobol"]) < min(predicted[m] for m in METHODS[:3])
+    # Far from a tie, whatever the machine: little is left, and all four have the speed of the same pilot.
+    assert name == "martingale"
+    assert 5.0 * predicted["martingale"] < min(predicted[m] for m in METHODS[:3])
     assert "the least predicted time; path-steps: " in e.method.reason
     assert name in str(e.method)
     again = run(method=name, tolerance=0.01)
@@ -151,9 +152,9 @@ def test_auto_goes_by_time_not_by_steps(monkeypatch: pytest.MonkeyPatch) -> None
     def chosen(*speeds: float) -> str:
         """By seconds a path-step of the pilots: of pairs, of points, of levels."""
         given = iter(speeds)
-        with monkeypatch.context() as patch:
+        with monkeypatch.context() as patch, pytest.warns(UserWarning, match="was not reached"):
             patch.setattr(Clock, "each", lambda clock, number: next(given))
-            return run(method="auto", tolerance=0.01).method.name
+            return run(method="auto", tolerance=0.0005, work=300_000).method.name
 
     assert chosen(1.0, 1e9, 1e9) in ("plain", "antithetic", "controls", "martingale")
     assert chosen(1e9, 1.0, 1e9) == "sobol"
@@ -164,12 +165,12 @@ def test_predictions_are_about_right() -> None:
     """What plain and antithetic runs need is known from their variances."""
     # A pilot that would cost more than another method altogether is left out: at this tolerance none is.
     with pytest.warns(UserWarning, match="was not reached"):
-        predicted = run(method="auto", tolerance=0.002, work=10**6).method.predicted
+        predicted = run(method="auto", tolerance=0.0005, work=300_000).method.predicted
     assert predicted is not None
     assert set(predicted) == set(METHODS)
     for name in ("plain", "antithetic", "controls", "multilevel"):
         path_steps = run(method=name, tolerance=0.02).method.path_steps
-        assert 100.0 * path_steps == pytest.approx(predicted[name], rel=0.1)
+        assert 1600.0 * path_steps == pytest.approx(predicted[name], rel=0.1)
 
 
 def test_the_cap_on_work_is_kept_and_reported() -> None:
