@@ -1,6 +1,7 @@
 """Every way to estimate an expansion gives the same numbers, and says what it has done."""
 
 import itertools
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -152,7 +153,8 @@ def test_auto_goes_by_time_not_by_steps(monkeypatch: pytest.MonkeyPatch) -> None
     def chosen(*speeds: float) -> str:
         """By seconds a path-step of the pilots: of pairs, of points, of levels."""
         given = iter(speeds)
-        with monkeypatch.context() as patch, pytest.warns(UserWarning, match="was not reached"):
+        with monkeypatch.context() as patch, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the cap: only the choice matters here
             patch.setattr(Clock, "each", lambda clock, number: next(given))
             return run(method="auto", tolerance=0.0005, work=300_000).method.name
 
@@ -164,8 +166,7 @@ def test_auto_goes_by_time_not_by_steps(monkeypatch: pytest.MonkeyPatch) -> None
 def test_predictions_are_about_right() -> None:
     """What plain and antithetic runs need is known from their variances."""
     # A pilot that would cost more than another method altogether is left out: at this tolerance none is.
-    with pytest.warns(UserWarning, match="was not reached"):
-        predicted = run(method="auto", tolerance=0.0005, work=300_000).method.predicted
+    predicted = run(method="auto", tolerance=0.0005).method.predicted
     assert predicted is not None
     assert set(predicted) == set(METHODS)
     for name in ("plain", "antithetic", "controls", "multilevel"):
