@@ -169,7 +169,7 @@ def expand(
             W_T and W_T² − T of every noise column. "sobol": replicates of scrambled Sobol points through a Brownian
             bridge, whose means are the observations (without a tolerance 64 to 127 replicates of a power of two, and
             paths that are left over are not used). "martingale": independent paths, less the part of their coefficients
-            that stochastic integrals along the path explain, with weights from its pilot (`Martingales`): by far the fewest
+            that stochastic integrals along the path explain, with weights from its pilot (`Martingales`): the fewest
             path-steps in few dimensions, each of about twice the time. "multilevel": many paths on coarse grids,
             corrected by few on finer ones. "auto": the one that promises to take the least processor time, path-steps
             times what one has taken in the method's pilot. Where two are close, the choice may differ from run to run;
