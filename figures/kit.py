@@ -1,6 +1,6 @@
 """What the drawing functions share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,6 +90,11 @@ def legend_below(figure: Figure, ax: Axes, columns: int) -> None:
     """One legend under all axes, where no line can run through it."""
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8)
+
+
+def strengths_of(keys: Iterable[str], kind: str) -> list[str]:
+    """The keys "kind/strength" of one kind, from weak to strong: a record's own are in the order of the alphabet."""
+    return sorted((key for key in keys if key.startswith(f"{kind}/")), key=lambda key: float(key.split("/")[1]))
 
 
 def size_axis(ax: Axes, sizes: Sequence[float]) -> None:

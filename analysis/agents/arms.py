@@ -1,6 +1,6 @@
 """A claim about two arms of agents that differ in one thing: one pair a seed."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -25,7 +25,7 @@ Records = dict[int, Record]
 
 
 @dataclass(frozen=True)
-class PairedArms(Claim):
+class PairedArms(Claim, ABC):
     """Differences between two arms, one a seed, against the smallest relevant effect.
 
     The control judges another pair by the same rule, where the second arm does harm: a drift error in training.

@@ -12,7 +12,7 @@ MORE_TASKS = ("walker-walk",)
 SEEDS = 5
 # Pilots, in which doses and weights were chosen, have seeds from here on; no claim is judged on one of them.
 PILOT = 1000
-ENVIRONMENT_STEPS, SMALL_STEPS = 60_000, 10_000
+ENVIRONMENT_STEPS, SMALL_STEPS = 40_000, 10_000
 # Episodes a cell of an evaluation, the same starts for each agent and each perturbation.
 EPISODES, PLAY_SEED = 5, 500
 PERTURBED: Mapping[str, Sequence[float]] = {
@@ -36,7 +36,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
 }
 # What the full budget adds: the paper's proxy for the size of an error, and controls of the penalties.
 MORE_ARMS: Mapping[str, Mapping[str, Any]] = {
-    "batch 8": {"training": {"batch": 8, "train_ratio": 40.0, "starts": 128}},
+    "batch 8": {"training": {"batch": 8, "train_ratio": 40.0}},
     "batch 32": {"training": {"batch": 32, "train_ratio": 160.0}},
     "batch 64": {"training": {"batch": 64, "train_ratio": 320.0}},
     "noise injection": {"training": {"observation_noise": 0.03}},

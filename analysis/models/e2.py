@@ -45,7 +45,8 @@ class Compounds(Claim):
     source = PAPER + ": drift errors accumulate over a rollout, zero-drift errors do not"
     note = (
         "Model level only. Protocol: analysis/protocol/e2.md. Plain addition alone gives √N for zero drift and N for "
-        "drift: (c) by itself is no compounding."
+        "drift: (c) by itself is no compounding. Such a model draws z anew from h at every step, which speaks for (a) "
+        "and against (b) by its construction; errors in h, which are not judged, grow faster: see the table of growth."
     )
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from sdewm.claims.style import COLOURS, GREY, new_figure, style
 
-from ..kit import Cases, Drawing
+from ..kit import Cases, Drawing, strengths_of
 from .reading import arms_of, line, mean_returns, records_of
 
 KINDS = ("zero drift", "drift")
@@ -22,16 +22,18 @@ def draw_compounding(cases: Cases) -> Drawing:
             steps = np.arange(1, rows.shape[1] + 1)
             middle, half = logs.mean(0), logs.std(0, ddof=1) * _quantile(len(found)) / len(found) ** 0.5
             left.fill_between(steps, np.exp(middle - half), np.exp(middle + half), color=COLOURS[i], alpha=0.2, lw=0)
-            left.plot(steps, np.exp(middle), color=COLOURS[i], ls=("-", "--")[i], label=f"{kind} error")
+            left.plot(
+                steps, np.exp(middle), color=COLOURS[i], ls=("-", "--")[i], label=f"{kind.replace(' ', '-')} error"
+            )
             data[kind] = np.exp(middle).tolist()
-            keys = ["clean", *(key for key in found[0].values["returns"] if key.startswith(f"{kind}/"))]
+            keys = ["clean", *strengths_of(found[0].values["returns"], kind)]
             sizes = np.array([0.0, *(float(key.split("/")[1]) for key in keys[1:])])
             returns = np.stack([mean_returns(found, key) for key in keys], 1)
-            data[f"return, {kind}"] = line(right, sizes, returns, i, f"{kind} error")
+            data[f"return, {kind}"] = line(right, sizes, returns, i, f"{kind.replace(' ', '-')} error")
         for power, name in ((0.5, "√N"), (1.0, "N")):
             left.plot(steps, steps**power, color=GREY, ls=":", lw=1.1)
-            at = len(steps) // 2
-            left.annotate(name, (steps[at], steps[at] ** power), xytext=(-2, 4), textcoords="offset points", color=GREY)
+            at = len(steps) - 1
+            left.annotate(name, (steps[at], steps[at] ** power), xytext=(3, -3), textcoords="offset points", color=GREY)
         left.set_xscale("log")
         left.set_yscale("log")
         marks = [1, 2, 5, 10, 20, 50]

@@ -6,7 +6,7 @@ import numpy as np
 
 from sdewm.claims.style import new_figure, style
 
-from ..kit import Cases, Drawing, legend_below
+from ..kit import Cases, Drawing, legend_below, strengths_of
 from .reading import arms_of, line, mean_returns, records_of
 
 KINDS = {
@@ -33,7 +33,7 @@ def _draw(cases: Cases, names: Sequence[str]) -> Drawing:
         figure, axes = new_figure(7.4, 3.1, columns=3)
         for ax, (kind, label) in zip(axes, KINDS.items(), strict=True):
             for i, (name, found) in enumerate(arms.items()):
-                keys = ["clean", *(key for key in found[0].values["returns"] if key.startswith(f"{kind}/"))]
+                keys = ["clean", *strengths_of(found[0].values["returns"], kind)]
                 x = np.array([0.0, *(float(key.split("/")[1]) for key in keys[1:])])
                 # Side by side, so that bars do not hide one another.
                 shift = (i - 0.5 * (len(arms) - 1)) * 0.012 * x[-1]

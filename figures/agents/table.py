@@ -7,10 +7,11 @@ import numpy as np
 from sdewm.run import Record
 from sdewm.stats import student_interval
 
-from ..kit import LEVEL, Cases
+from ..kit import LEVEL, Cases, strengths_of
 from .reading import Array, arms_of, mean_returns, records_of
 
 HORIZONS = (1, 10, 25, 50, 100)
+KINDS = ("noise", "rotation", "masking", "zero drift", "drift")
 Row = tuple[str, ...]
 Arms = Mapping[str, Sequence[Record]]
 
@@ -31,7 +32,8 @@ def agent_tables(cases: Cases) -> dict[str, list[Row]]:
 def _returns(arms: Arms) -> Iterator[Row]:
     yield ("perturbation", "strength", *arms)
     first = next(iter(arms.values()), [])
-    for key in first[0].values["returns"] if first else ():
+    kept = first[0].values["returns"] if first else {}
+    for key in (*(["clean"] if kept else []), *(key for kind in KINDS for key in strengths_of(kept, kind))):
         kind, _, strength = key.partition("/")
         yield (kind, strength or "0", *(_cell(mean_returns(found, key), 0) for found in arms.values()))
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from sdewm.claims.style import COLOURS, new_figure, style
 
-from ..kit import Cases, Drawing
+from ..kit import Cases, Drawing, strengths_of
 from .reading import arm, band, error_at, records_of
 
 STEPS = 25
@@ -37,7 +37,7 @@ def _draw(cases: Cases, arms: Sequence[str]) -> Drawing:
             for i, name in enumerate(arms):
                 found = arm(records, name)
                 read = error_at(STEPS)
-                strengths = [key for key in found[0].values["perturbed"] if key.startswith(f"{kind}/")]
+                strengths = strengths_of(found[0].values["perturbed"], kind)
                 clean = [[read(r)] for r in found]
                 rows = [[r.values["perturbed"][key][str(STEPS)] for key in strengths] for r in found]
                 x = [1.0 if kind == "mass" else 0.0, *(float(key.split("/")[1]) for key in strengths)]

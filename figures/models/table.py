@@ -7,10 +7,11 @@ import numpy as np
 from sdewm.run import Record
 from sdewm.stats import student_interval
 
-from ..kit import LEVEL, Cases
+from ..kit import LEVEL, Cases, strengths_of
 from .reading import BASELINES, MODELS, TASKS, Array, arm, predictor, records_of
 
 HORIZONS = (1, 10, 25, 50, 100)
+KINDS = ("noise", "rotation", "masking", "mass")
 Row = tuple[str, ...]
 
 
@@ -82,7 +83,8 @@ def _perturbed(records: Sequence[Record]) -> Iterator[Row]:
     yield ("task", "model", "perturbation", "strength", "ratio")
     for task, model, found in _plain(records):
         clean = _root(found, f"horizon/{predictor(found[0])}", 25)
-        for name in found[0].values["perturbed"]:
+        kept = found[0].values["perturbed"]
+        for name in (name for kind in KINDS for name in strengths_of(kept, kind)):
             kind, strength = name.split("/")
             errors = _each(found, lambda r, n=name: r.values["perturbed"][n]["25"])  # type: ignore[misc]
             yield (task, model, kind, strength, _cell(errors / clean, 2))

@@ -53,7 +53,7 @@ class AgentSettings:
     train_ratio: float = 80.0
     batch: int = 16
     length: int = 32
-    starts: int = 256
+    starts: int = 128
     horizon: int = 15
     discount: float = 0.99
     trace: float = 0.95
