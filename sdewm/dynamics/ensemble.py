@@ -20,6 +20,7 @@ from ..validation import integer
 from .brownian import BLOCK, NOISE_FORMAT
 from .compiled import Compiled, Shape, compile_steps
 from .covariance import ErrorCovariance
+from .martingale import Increments, Martingales
 from .member import Member, State
 from .members import engine_member
 from .noise import INDEPENDENT, Motion, Noise, check_clusters, cluster_moments, pieces, whole_clusters
@@ -28,7 +29,7 @@ from .start import Start, check_actions, on_device, rows, start_states
 from .variation import Variations
 
 GROUP = 4
-DERIVED = (Variations, Sensitivity, ErrorCovariance)
+DERIVED = (Variations, Increments, Martingales, Sensitivity, ErrorCovariance)
 _CHECK_EVERY = 32
 _NUMBERS, _DRAWN = 1 << 13, 1 << 17
 

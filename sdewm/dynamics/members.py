@@ -11,6 +11,7 @@ from .categorical import CONTINUOUS, NO_DERIVATIVE, CategoricalMap
 from .covariance import ErrorCovariance, covariance_member
 from .derivative_check import check_derivatives
 from .error import check_eps
+from .martingale import Increments, Martingales, increments_member, martingale_member
 from .member import Member, State, base_and_own, check_action_columns, columns_of, only, step_map_of
 from .perturbed import PerturbedSDE
 from .sensitivity import Sensitivity, sensitivity_member
@@ -25,6 +26,8 @@ def engine_member(member: Any, probe: Tensor, a: Tensor | None, grid: TimeGrid, 
     """A system, a map, or what is derived from one, as the engine runs it, checked at the states `probe`."""
     if isinstance(member, Variations):
         return _varied(member, probe, a, grid, paths)
+    if isinstance(member, Increments | Martingales):
+        return _accompanied(member, probe, a, grid, paths)
     if isinstance(member, PerturbedSDE):
         return _perturbed(member, probe, a, grid, paths)
     if isinstance(member, ErrorCovariance):
@@ -45,6 +48,17 @@ def engine_member(member: Any, probe: Tensor, a: Tensor | None, grid: TimeGrid, 
         return (x if step.start is None else step.start(x, first),)
 
     return Member(step.noise_groups, start, advance, only)
+
+
+def _accompanied(
+    member: Increments | Martingales, probe: Tensor, a: Tensor | None, grid: TimeGrid, paths: int
+) -> Member:
+    inner = _varied(member.of, probe, a, grid, paths)
+    step = step_map_of(member.of.system, probe, a, grid)
+    error = step_error(member.of.error, step, probe, None if isinstance(member.of.system, StepMap) else grid)
+    if isinstance(member, Increments):
+        return increments_member(member, inner, step, error)
+    return martingale_member(member, inner, step, error, probe, grid)
 
 
 def _categorical(member: CategoricalMap, probe: Tensor, a: Tensor | None) -> Member:

@@ -175,9 +175,9 @@ class _Formula:
     ) -> Tensor:
         drift, diffusion = self.error.drift, self.error.diffusion
         if drift is not None:
-            y2 = y2 + _error_derivative(drift, self.error.drift_jvp, n, x, y1)
+            y2 = y2 + error_derivative(drift, self.error.drift_jvp, n, x, y1)
         if diffusion is not None:
-            mixed = _error_derivative(diffusion, self.error.diffusion_jvp, n, x, y1)
+            mixed = error_derivative(diffusion, self.error.diffusion_jvp, n, x, y1)
             y2 = y2 + multiply(mixed, self.error.normals(xi, zeta))
             if not self.terms.ito_correction:
                 y2 = y2 + self._correlated_correction(n, x, a, mixed)
@@ -204,7 +204,7 @@ class _Formula:
         return total
 
 
-def _error_derivative(
+def error_derivative(
     function: Callable[[float, Tensor], Tensor],
     by_hand: Callable[[float, Tensor, Tensor], Tensor] | None,
     n: int,

@@ -98,23 +98,37 @@ class Effect:
         return self._columns(members, observe).values(block)
 
     def _columns(self, members: Mapping[str, Any], observe: Observe) -> "_Columns":
-        check_clusters(self.noise, self.paths, {"initial": self.error.initial})
+        fine, *coarse = self.ensembles(members)
+        return _Columns(fine, coarse[0] if coarse else None, self.extrapolated, observe)
 
-        def ensemble(coarsen: int) -> Ensemble:
-            return prepare(
+    def ensembles(self, members: Mapping[str, Any], save: str = "final") -> tuple[Ensemble, ...]:
+        """The paths on the grid, and where there is extrapolation on the coarser one."""
+        check_clusters(self.noise, self.paths, {"initial": self.error.initial})
+        return tuple(
+            prepare(
                 members,
                 self.x0,
                 self.grid,
                 self.paths,
                 self.seed,
+                save=save,
                 actions=self.actions,
                 coarsen=coarsen,
                 motion=self.noise,
             )
+            for coarsen in ((1, self.extrapolate) if self.extrapolate > 1 else (1,))
+        )
 
-        fine = ensemble(1)
-        coarse = ensemble(self.extrapolate) if self.extrapolate > 1 else None
-        return _Columns(fine, coarse, self.extrapolate, observe)
+    def extrapolated(self, fine: Tensor, coarse: Tensor | None = None) -> Tensor:
+        """Columns (paths, k) of both grids by Richardson's extrapolation, followed by their corrections."""
+        if coarse is None:
+            return fine
+        correction = (fine - coarse) / (self.extrapolate - 1)
+        return torch.cat((fine + correction, correction), dim=1)
+
+    def combined(self, fine: Any, coarse: Any = None) -> Any:
+        """Values of both grids by Richardson's extrapolation."""
+        return fine if coarse is None else fine + (fine - coarse) / (self.extrapolate - 1)
 
     def variations(self, terms: Terms = Terms(), error: RepresentationError | None = None) -> Variations:
         """The base with its variations."""
@@ -211,7 +225,7 @@ class _Columns:
 
     fine: Ensemble
     coarse: Ensemble | None
-    factor: int
+    extrapolated: Callable[[Tensor, Tensor | None], Tensor]
     observe: Observe
 
     def __call__(self, block: int) -> Moments:
@@ -220,10 +234,7 @@ class _Columns:
     def values(self, block: int) -> Tensor:
         """The columns (paths, k), and their corrections."""
         columns = self._values(self.fine, block)
-        if self.coarse is not None:
-            correction = (columns - self._values(self.coarse, block)) / (self.factor - 1)
-            columns = torch.cat((columns + correction, correction), dim=1)
-        return columns
+        return self.extrapolated(columns, None if self.coarse is None else self._values(self.coarse, block))
 
     def _values(self, ensemble: Ensemble, block: int) -> Tensor:
         (states,) = ensemble.run(block)

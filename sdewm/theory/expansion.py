@@ -20,7 +20,8 @@ from ..hypothesis import Hypothesis
 from ..validation import integer, one_of, positive
 from .effect import FORMS as FORMS
 from .effect import Effect, Loss, effect_problem, terms_of
-from .methods import METHODS, WORK, Method, fixed, reach
+from .method import METHODS, Method
+from .methods import WORK, fixed, reach
 
 SKEWED = "the replicates are so skewed that intervals may be short even with their correction; take more paths"
 
@@ -167,8 +168,12 @@ def expand(
             independent paths. "antithetic": pairs W and −W, whose means are the observations. "controls": regression on
             W_T and W_T² − T of every noise column. "sobol": replicates of scrambled Sobol points through a Brownian
             bridge, whose means are the observations (without a tolerance 64 to 127 replicates of a power of two, and
-            paths that are left over are not used). "multilevel": many paths on coarse grids, corrected by few on finer
-            ones. "auto": the one whose pilot promises the fewest path-steps. The last two need a tolerance.
+            paths that are left over are not used). "martingale": independent paths, less the part of their coefficients
+            that stochastic integrals along the path explain, with weights from its pilot (`Martingales`): the fewest
+            path-steps in few dimensions, each of about twice the time. "multilevel": many paths on coarse grids,
+            corrected by few on finer ones. "auto": the one that promises to take the least processor time, path-steps
+            times what one has taken in the method's pilot. Where two are close, the choice may differ from run to run;
+            name the method in `method.name` to repeat the numbers. The last three need a tolerance.
         tolerance: in place of `paths`: the half-width of the 95 % intervals of P and of Q + S/2, relative to their
             values, or to a tenth of their pathwise root mean square where that is more, since no relative interval is
             short around zero. The grid stays as it is: its bias is not part of the interval, and `method.bias` reports

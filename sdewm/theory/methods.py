@@ -3,15 +3,16 @@
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, cast, final
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..dynamics.martingale import Accompanied, Increments
 from ..dynamics.noise import INDEPENDENT, Antithetic, Noise
 from ..dynamics.sobol import DIMENSIONS, Sobol
 from ..dynamics.step_map import StepMap
@@ -21,75 +22,30 @@ from ..estimate import Estimate, Moments, student_bounds
 from ..exceptions import InvalidArgument, NumericalFailure
 from ..grid import TimeGrid
 from ..stats.controls import controlled, select
-from ..stats.multilevel import allocate, ladder, telescoped
+from ..stats.multilevel import ladder, telescoped
 from .effect import Effect
+from .martingale import Control, Seen, fitted, more, paths_for, recorded
+from .method import METHODS, Method
+from .plan import PILOT_POINTS, Clock, Plan
 
 Array = NDArray[np.float64]
 
-METHODS = ("plain", "antithetic", "controls", "sobol", "multilevel")
 WORK = 1_000_000_000  # path-steps, a few minutes
 LEVEL = 0.95
 # Below this part of its pathwise root mean square a value counts as near zero.
 NEAR_ZERO = 0.1
 _PILOT = 1024
 _PILOT_LEVEL = 512
-_PILOT_POINTS = 16
 # Replicates: the fewest, those of a pilot or of a given number of paths, and the most.
 _REPLICATES = (16, 64, 256)
 # Their number over the squared skewness of one: what is left of it in the mean is small, and intervals correct for it.
 _PER_SKEWNESS = 10.0
 _LEAST_POINTS = 4
-# Variances of replicate means are taken to fall by this power of the points: by more, in all that was measured.
-_RATE = 1.25
 _POINTS = (16, 1 << 15)
 _LEAST = 1024  # paths: fewer have no central limit theorem to speak of
 _ROUNDS = 4
 # A run is planned to be a little too long, so that it seldom has to be repeated.
 _MARGIN = 0.85
-
-
-@final
-@dataclass(frozen=True)
-class Method:
-    """How the coefficients of an expansion were estimated.
-
-    Attributes:
-        name: one of `METHODS`.
-        reason: why this one.
-        paths: number of paths of the run that gave the numbers.
-        units: number of independent observations behind the intervals: paths, pairs, replicates of a point set, or
-            those of the level with the fewest.
-        steps: of the grid.
-        path_steps: number of steps of single paths of that run, coarse twins included.
-        spent: the same of everything, with pilots and runs that were too short.
-        tolerance: what was asked for.
-        reached: half-widths of the 95 % intervals of P and of Q + S/2, relative to their values, or to a tenth of their
-            pathwise root mean square where that is more; None where no tolerance was asked for.
-        bias: by how much the extrapolation in the step size has moved P and Q + S/2; None without it. What is left of
-            the bias is usually a small part of that, and no interval covers it.
-        predicted: path-steps that each method was predicted to need; empty where there was no choice.
-        short: whether the tolerance was not reached, because of the cap on work or after several runs.
-    """
-
-    name: str
-    reason: str
-    paths: int
-    units: int
-    steps: int
-    path_steps: int
-    spent: int
-    tolerance: float | None = None
-    reached: tuple[float, float] | None = None
-    bias: tuple[float, float] | None = None
-    predicted: Mapping[str, float] | None = None
-    short: bool = False
-
-    def __str__(self) -> str:
-        text = f"{self.name} ({self.reason}): {self.paths} paths, {self.units} independent observations, "
-        text += f"{self.path_steps:.3g} path-steps of {self.spent:.3g}"
-        if self.reached is not None:
-            text += f"; intervals of P and Q + S/2 to {self.reached[0]:.2%} and {self.reached[1]:.2%}"
-        return text
 
 
 class Sample(NamedTuple):
@@ -122,9 +78,12 @@ def _targets(of: Sequence[Estimate]) -> tuple[Estimate, Estimate]:
 
 
 def coefficient_columns(problem: Effect, states: Mapping[str, Any]) -> list[Any]:
-    """∇ℓᵀy₁, ∇ℓᵀy₂, y₁ᵀ∇²ℓ y₁, and the controls where there is a member "noise"."""
+    """∇ℓᵀy₁, ∇ℓᵀy₂, y₁ᵀ∇²ℓ y₁, less their martingales if there are any, and the controls of a member "noise"."""
     controls = hermite(states["noise"]) if "noise" in states else []
-    return [*problem.coefficients(states["varied"]), *controls]
+    values = problem.coefficients(states["varied"])
+    if isinstance(states["varied"], Accompanied):
+        values = [value - known for value, known in zip(values, states["varied"].martingales.unbind(1), strict=True)]
+    return [*values, *controls]
 
 
 def steps_of_a_path(problem: Effect) -> int:
@@ -133,9 +92,10 @@ def steps_of_a_path(problem: Effect) -> int:
     return problem.grid.steps + coarse
 
 
-def sample(problem: Effect, terms: Terms, controls: bool = False) -> Sample:
-    """One run with the problem's own paths and noise, adjusted by the controls if they are wanted."""
-    moments = problem.moments(_members(problem, terms, controls), partial(coefficient_columns, problem))
+def sample(problem: Effect, terms: Terms, controls: bool = False, control: Control | None = None) -> Sample:
+    """One run with the problem's own paths and noise, adjusted by the controls or martingales if they are wanted."""
+    members = _members(problem, terms, controls) if control is None else {"varied": control.member(problem, terms)}
+    moments = problem.moments(members, partial(coefficient_columns, problem))
     work = problem.paths * steps_of_a_path(problem)
     estimates = moments.estimates() if not controls else _adjusted(moments, problem.extrapolate > 1)
     return Sample(estimates[:3], estimates[3:], problem.paths, work)
@@ -159,7 +119,7 @@ def fixed(problem: Effect, terms: Terms, name: str) -> tuple[Effect, Sample]:
     Raises:
         InvalidArgument: the method needs a tolerance, or the paths do not suffice for it or differ in more than noise.
     """
-    if name in ("auto", "multilevel"):
+    if name in ("auto", "martingale", "multilevel"):
         raise InvalidArgument(
             f"tolerance is needed for method={name!r}, which sets its own numbers of paths; give tolerance=0.01."
         )
@@ -209,33 +169,10 @@ def _multilevel(levels: Sequence[Effect], terms: Terms, extrapolated: bool) -> S
     return Sample(telescoped(parts, level_weights(levels, extrapolated)), corrections, paths, work)
 
 
-@final
-@dataclass(frozen=True)
-class _Plan:
-    """A method, what one observation of it costs, and the variances of one, for P and Q + S/2."""
-
-    name: str
-    variances: Array  # (2,), or (levels, 2)
-    costs: Array  # (), or (levels,)
-    levels: tuple[Effect, ...] = ()
-    replicates: int = 0
-
-    def work(self, allowed: Array) -> float:
-        """Path-steps for these variances of the estimates."""
-        return float(np.sum(self.observations(allowed) * self.costs))
-
-    def observations(self, allowed: Array) -> Array:
-        """Number of observations, one or one a level."""
-        if self.levels:
-            return np.asarray(allocate(self.variances, self.costs, allowed, 128), dtype=np.float64)
-        n, pilot = max(float((self.variances / allowed).max()), 2.0), float(self.replicates * _PILOT_POINTS)
-        return np.asarray(pilot * (n / pilot) ** (1.0 / _RATE) if self.name == "sobol" and n > pilot else n)
-
-
 def reach(
     problem: Effect, terms: Terms, name: str, tolerance: float, work: int = WORK
 ) -> tuple[Effect, Sample, Method]:
-    """Run a method, or the one that promises to need the fewest path-steps, until the tolerance is reached.
+    """Run a method, or the one that promises to need the least time, until the tolerance is reached.
 
     A pilot measures variances; each run is on fresh noise and replaces the one before, so that no interval is chosen
     from several by its looks except that a run whose intervals are too wide is repeated with more paths.
@@ -263,20 +200,22 @@ def reach(
     each = steps_of_a_path(problem)
     if work < 4 * _PILOT * each:
         raise InvalidArgument(f"work must be at least {4 * _PILOT * each} path-steps for the pilot, got {work}.")
-    plans, rms, means, spent = _pilot(problem, terms, name)
-    allowed = _allowed(means, rms, tolerance)
+    plans, allowed, rms, spent = _pilot(problem, terms, name, tolerance)
     predicted = {plan.name: plan.work(allowed) for plan in plans}
-    plan = min(plans, key=lambda p: predicted[p.name])
+    seconds = {plan.name: predicted[plan.name] * plan.seconds for plan in plans}
+    plan = min(plans, key=lambda p: seconds[p.name])
     reason = "as asked for"
     if name == "auto":
         others = ", ".join(f"{key} {predicted[key]:.2g}" for key in sorted(predicted, key=predicted.__getitem__))
-        reason = f"predicted path-steps: {others}"
+        reason = f"the least predicted time; path-steps: {others}"
     grow = 1.0
     for attempt in range(_ROUNDS):
         ready, capped = _sized(problem, plan, allowed / grow, work - spent, attempt)
         extrapolated = problem.extrapolate > 1
         found = (
-            _multilevel(ready, terms, extrapolated) if plan.levels else sample(ready[0], terms, plan.name == "controls")
+            _multilevel(ready, terms, extrapolated)
+            if plan.levels
+            else sample(ready[0], terms, plan.name == "controls", plan.control)
         )
         spent += found.path_steps
         half = np.array([_half(e) for e in found.targets])
@@ -295,6 +234,7 @@ def reach(
         tolerance=tolerance,
         reached=(reached[0], reached[1]),
         predicted=predicted if name == "auto" else {},
+        seconds=seconds if name == "auto" else {},
         short=short,
     )
     return replace(ready[-1], grid=problem.grid, extrapolate=problem.extrapolate, seed=problem.seed), found, method
@@ -330,44 +270,87 @@ def _half(estimate: Estimate) -> float:
     return (high - low) / 2.0
 
 
-def _pilot(problem: Effect, terms: Terms, name: str) -> tuple[list[_Plan], Array, Array, int]:
-    """What each method in question promises, and the pathwise root mean squares and means of P and Q + S/2."""
-    asked = METHODS if name == "auto" else (name,)
+def _pilot(problem: Effect, terms: Terms, name: str, tolerance: float) -> tuple[list[Plan], Array, Array, int]:
+    """What each method in question promises, allowed variances and root mean squares of P and Q + S/2, and the work.
+
+    A pilot that costs more than what another method promises to need altogether is left out.
+    """
+    dim = int(problem.x0.shape[-1])
+    asked: tuple[str, ...] = METHODS if name == "auto" else (name,)
+    if not paths_for(1.0, dim, steps_of_a_path(problem)):
+        if name == "martingale":
+            raise InvalidArgument("method='martingale' needs fewer dimensions or steps; use method='auto'.")
+        asked = tuple(each for each in asked if each != "martingale")
     each = steps_of_a_path(problem)
     pairs = replace(problem, noise=Antithetic(), paths=_PILOT, seed=_derived(problem.seed, "pilot"))
     members = _members(pairs, terms, True)
-    rows = pairs.paths_of_block(members, partial(coefficient_columns, pairs))
+    if "martingale" in asked:
+        members["varied"] = Increments(members["varied"])
+    observe, clock = partial(coefficient_columns, pairs), Clock()
+    # What is recorded for martingales is what the other methods are measured on.
+    seen = recorded(pairs, members, observe) if "martingale" in asked else None
+    rows = pairs.paths_of_block(members, observe) if seen is None else seen.columns
+    speed = clock.each(_PILOT * each)
     columns = rows.double().numpy()
     if not np.isfinite(columns).all():
-        pairs.moments(members, partial(coefficient_columns, pairs))  # raises, and says where
+        pairs.moments(_members(pairs, terms, True), observe)  # raises, and says where
     k = columns.shape[1] // 2 if problem.extrapolate > 1 else columns.shape[1]
     both = _pairs(rows)
     spent, cost = _PILOT * each, np.asarray(float(each))
     plans = []
     if "plain" in asked:
-        plans.append(_Plan("plain", both.var(0, ddof=1), cost))
+        plans.append(Plan("plain", both.var(0, ddof=1), cost, speed))
     if "antithetic" in asked:
-        plans.append(_Plan("antithetic", both.reshape(-1, 2, 2).mean(1).var(0, ddof=1), 2.0 * cost))
+        plans.append(Plan("antithetic", both.reshape(-1, 2, 2).mean(1).var(0, ddof=1), 2.0 * cost, speed))
     if "controls" in asked:
         adjusted = controlled(Moments.of(np.concatenate((both, columns[:, 3:k]), 1)), k - 3)
-        plans.append(_Plan("controls", np.array([e.standard_error**2 for e in adjusted]) * _PILOT, cost))
+        plans.append(Plan("controls", np.array([e.standard_error**2 for e in adjusted]) * _PILOT, cost, speed))
+    rms = np.sqrt((both**2).mean(0))
+    allowed = _allowed(both.mean(0), rms, tolerance)
+    if seen is not None:
+        plan, used = _pilot_martingale(problem, terms, seen, both.var(0, ddof=1), allowed)
+        plans += [replace(plan, seconds=speed)] if plan else []
+        spent += used
+        if name == "martingale" and plan is None:
+            raise InvalidArgument("method='martingale' needs finite states; use method='auto'.")
     width = (k - 3) // 2
-    if "sobol" in asked and (name != "auto" or width * problem.grid.steps <= DIMENSIONS):
+    least = min((plan.work(allowed) for plan in plans), default=math.inf)
+    worth = least > PILOT_POINTS * _REPLICATES[1] * each
+    if "sobol" in asked and (name != "auto" or (worth and width * problem.grid.steps <= DIMENSIONS)):
         plans.append(_pilot_sobol(problem, terms))
-        spent += _PILOT_POINTS * _REPLICATES[1] * each
-    if "multilevel" in asked:
+        spent += PILOT_POINTS * _REPLICATES[1] * each
+    if "multilevel" in asked and (name != "auto" or worth):
         plan, used = _pilot_levels(problem, terms, name)
         plans += [plan] if plan else []
         spent += used
-    return plans, np.sqrt((both**2).mean(0)), both.mean(0), spent
+    return plans, allowed, rms, spent
 
 
-def _pilot_sobol(problem: Effect, terms: Terms) -> _Plan:
+def _pilot_martingale(
+    problem: Effect, terms: Terms, seen: Seen, variances: Array, allowed: Array
+) -> tuple[Plan | None, int]:
+    """Controls that are fitted to the pilot, and to more paths where a plain run would take far more."""
+    each = steps_of_a_path(problem)
+    missing = paths_for(float((variances / allowed).max()), int(problem.x0.shape[-1]), each) - _PILOT
+    further: list[Seen] = []
+    if missing > 0:
+        try:
+            further = more(problem, terms, missing, _derived(problem.seed, "pilot martingale"))
+        except NumericalFailure:
+            return None, missing * each
+    control = fitted(problem, [seen, *further], allowed)
+    costs, used = np.asarray(float(each)), max(missing, 0) * each
+    return (None if control is None else Plan("martingale", control.variances, costs, control=control)), used
+
+
+def _pilot_sobol(problem: Effect, terms: Terms) -> Plan:
     """Variances of replicate means, and the fewer and larger replicates the less skewed these means are seen to be."""
-    many, paths = _REPLICATES[1], _PILOT_POINTS * _REPLICATES[1]
-    ready = replace(problem, noise=Sobol(_PILOT_POINTS), paths=paths, seed=_derived(problem.seed, "pilot sobol"))
+    many, paths = _REPLICATES[1], PILOT_POINTS * _REPLICATES[1]
+    ready = replace(problem, noise=Sobol(PILOT_POINTS), paths=paths, seed=_derived(problem.seed, "pilot sobol"))
+    clock = Clock()
     rows = ready.paths_of_block(_members(ready, terms, False), partial(coefficient_columns, ready))
-    means = _pairs(rows).reshape(many, _PILOT_POINTS, 2).mean(1)
+    speed = clock.each(paths * steps_of_a_path(problem))
+    means = _pairs(rows).reshape(many, PILOT_POINTS, 2).mean(1)
     spread = means.std(0) + np.finfo(float).tiny
     skewness = float(np.abs((((means - means.mean(0)) / spread) ** 3).mean(0)).max())
     replicates = int(np.clip(math.ceil(_PER_SKEWNESS * skewness**2), _REPLICATES[0], _REPLICATES[2]))
@@ -375,17 +358,18 @@ def _pilot_sobol(problem: Effect, terms: Terms) -> _Plan:
     low, high = student_bounds(replicates - 1, LEVEL, skewness / replicates**0.5)
     price = ((high - low) / 2.0 / 1.96) ** 2
     costs = np.asarray(float(steps_of_a_path(problem)))
-    return _Plan("sobol", means.var(0, ddof=1) * _PILOT_POINTS * price, costs, replicates=replicates)
+    variances = means.var(0, ddof=1) * PILOT_POINTS * price
+    return Plan("sobol", variances, costs, speed, replicates=replicates)
 
 
-def _pilot_levels(problem: Effect, terms: Terms, name: str) -> tuple[_Plan | None, int]:
+def _pilot_levels(problem: Effect, terms: Terms, name: str) -> tuple[Plan | None, int]:
     """The ladder of grids that promises the least work, among those that begin further up the whole ladder."""
     levels = () if isinstance(problem.system, StepMap) or problem.actions is not None else levels_of(problem)
     weights = level_weights(levels, problem.extrapolate > 1) if levels else ()
     costs = [float(steps_of_a_path(level)) for level in levels]
-    best, fine = cast("_Plan | None", None), np.zeros(2)
+    best, fine = cast("Plan | None", None), np.zeros(2)
     above: list[Array] = []
-    spent = 0
+    spent, clock = 0, Clock()
     for i in reversed(range(len(levels))):
         first = replace(levels[i], paths=_PILOT_LEVEL, seed=_derived(problem.seed, "pilot level", i))
         try:
@@ -400,9 +384,8 @@ def _pilot_levels(problem: Effect, terms: Terms, name: str) -> tuple[_Plan | Non
         alone = here.var(0, ddof=1)
         own = (replace(levels[i], extrapolate=1), *levels[i + 1 :])
         if len(own) > 1:
-            plan = _Plan(
-                "multilevel", np.array([alone, *above]), np.array([float(own[0].grid.steps), *costs[i + 1 :]]), own
-            )
+            works = np.array([float(own[0].grid.steps), *costs[i + 1 :]])
+            plan = Plan("multilevel", np.array([alone, *above]), works, levels=own)
             fine = fine if best is not None else 1e-4 * alone + np.finfo(float).tiny
             best = plan if best is None or plan.work(fine) < best.work(fine) else best
         if moved is not None:
@@ -414,10 +397,10 @@ def _pilot_levels(problem: Effect, terms: Terms, name: str) -> tuple[_Plan | Non
             "method='multilevel' needs a differential equation without actions, and coarser grids of at least 4 steps "
             f"on which it is stable, below the {problem.grid.steps} steps given; use method='auto'."
         )
-    return best, spent
+    return (None if best is None else replace(best, seconds=clock.each(max(spent, 1)))), spent
 
 
-def _sized(problem: Effect, plan: _Plan, allowed: Array, left: int, attempt: int) -> tuple[list[Effect], bool]:
+def _sized(problem: Effect, plan: Plan, allowed: Array, left: int, attempt: int) -> tuple[list[Effect], bool]:
     """The problem, or one a level, with its numbers of paths and fresh noise, and whether the cap has cut them."""
     wanted = plan.observations(allowed)
     share = min(1.0, left / max(float(np.sum(wanted * plan.costs)), 1.0))
@@ -427,7 +410,7 @@ def _sized(problem: Effect, plan: _Plan, allowed: Array, left: int, attempt: int
         each = zip(plan.levels, counts.tolist(), seeds, strict=True)
         return [replace(level, paths=n, seed=seed) for level, n, seed in each], share < 1.0
     seed = _derived(problem.seed, "run", attempt)
-    n = max(math.floor(float(wanted) * share), _LEAST)
+    n = max(math.floor(float(wanted) * share), _LEAST if plan.control is None else _LEAST // 2)
     if plan.name == "sobol":
         # Whole replicates, up to twice as many as planned, or more where they would be too large.
         points = min(max(1 << (n // plan.replicates).bit_length() - 1, _POINTS[0]), _POINTS[1])

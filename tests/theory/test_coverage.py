@@ -133,6 +133,7 @@ RUNS: dict[str, Run] = {
     "sobol": partial(of_fixed, "sobol", 1024),
     "multilevel": of_levels,
     "sobol to a tolerance": partial(to_tolerance, "sobol"),
+    "martingale to a tolerance": partial(to_tolerance, "martingale"),
 }
 
 

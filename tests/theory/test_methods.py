@@ -1,6 +1,7 @@
 """Every way to estimate an expansion gives the same numbers, and says what it has done."""
 
 import itertools
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,10 @@ from sdewm.grid import TimeGrid
 from sdewm.theory import Expansion, expand
 from sdewm.theory.effect import effect_problem
 from sdewm.theory.expansion import SKEWED
-from sdewm.theory.methods import METHODS, level_weights, levels_of, sample
+from sdewm.theory.martingale import pilot
+from sdewm.theory.method import METHODS
+from sdewm.theory.methods import level_weights, levels_of, sample
+from sdewm.theory.plan import Clock
 
 A, B, C = -0.5, 0.4, 0.5
 BASE = Linear(a=A, b=B)
@@ -125,24 +129,49 @@ def test_tolerances_are_reached() -> None:
 
 
 def test_auto_takes_the_cheapest_and_says_so() -> None:
-    """Its predictions are in the report, and it is deterministic."""
-    e, again = run(method="auto", tolerance=0.01), run(method="auto", tolerance=0.01)
-    assert e.method == again.method
-    assert e.P.value == again.P.value
-    assert e.method.predicted is not None
-    assert set(e.method.predicted) <= set(METHODS)
-    assert e.method.name == min(e.method.predicted, key=e.method.predicted.__getitem__) == "sobol"
-    assert "predicted path-steps: sobol" in e.method.reason
-    assert "sobol" in str(e.method)
-    assert run(method="auto", tolerance=0.01, seed=5).P.value != e.P.value
+    """By predicted time, which is in the report beside the path-steps; its run is that of the method it has chosen."""
+    e = run(method="auto", tolerance=0.01)
+    name, predicted, seconds = e.method.name, e.method.predicted, e.method.seconds
+    assert predicted is not None
+    assert seconds is not None
+    # Here martingales need fewer steps than the other pilots would take.
+    assert set(predicted) == set(seconds) == {"plain", "antithetic", "controls", "martingale"}
+    assert name == min(seconds, key=seconds.__getitem__)
+    # Far from a tie, whatever the machine: little is left, and all four have the speed of the same pilot.
+    assert name == "martingale"
+    assert 5.0 * predicted["martingale"] < min(predicted[m] for m in METHODS[:3])
+    assert "the least predicted time; path-steps: " in e.method.reason
+    assert name in str(e.method)
+    again = run(method=name, tolerance=0.01)
+    assert (again.P.value, again.method.paths) == (e.P.value, e.method.paths)
+    assert run(method=name, tolerance=0.01, seed=5).P.value != e.P.value
+
+
+def test_auto_goes_by_time_not_by_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method whose path-steps are cheap wins, however many of them it needs."""
+
+    def chosen(*speeds: float) -> str:
+        """By seconds a path-step of the pilots: of pairs, of points, of levels."""
+        given = iter(speeds)
+        with monkeypatch.context() as patch, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the cap: only the choice matters here
+            patch.setattr(Clock, "each", lambda clock, number: next(given))
+            return run(method="auto", tolerance=0.0005, work=300_000).method.name
+
+    assert chosen(1.0, 1e9, 1e9) in ("plain", "antithetic", "controls", "martingale")
+    assert chosen(1e9, 1.0, 1e9) == "sobol"
+    assert chosen(1e9, 1e9, 1.0) == "multilevel"
 
 
 def test_predictions_are_about_right() -> None:
     """What plain and antithetic runs need is known from their variances."""
-    predicted = run(method="auto", tolerance=0.02).method.predicted
+    # A pilot that would cost more than another method altogether is left out: at this tolerance none is.
+    predicted = run(method="auto", tolerance=0.0005).method.predicted
     assert predicted is not None
+    assert set(predicted) == set(METHODS)
     for name in ("plain", "antithetic", "controls", "multilevel"):
-        assert run(method=name, tolerance=0.02).method.path_steps == pytest.approx(predicted[name], rel=0.1)
+        path_steps = run(method=name, tolerance=0.02).method.path_steps
+        assert 1600.0 * path_steps == pytest.approx(predicted[name], rel=0.1)
 
 
 def test_the_cap_on_work_is_kept_and_reported() -> None:
@@ -238,6 +267,7 @@ def test_noise_that_does_not_fit_is_refused_by_name() -> None:
         ({"method": "magic", "paths": 64}, r"method must be one of 'auto', 'plain', .*, got 'magic'"),
         ({"method": "auto", "paths": 64}, "tolerance is needed for method='auto'"),
         ({"method": "multilevel", "paths": 64}, "tolerance is needed for method='multilevel'"),
+        ({"method": "martingale", "paths": 64}, "tolerance is needed for method='martingale'"),
         ({"method": "sobol", "paths": 255}, "paths must be at least 256 for method='sobol', got 255"),
         ({"method": "antithetic", "paths": 33}, "paths must be a multiple of the cluster of 2 paths, got 33"),
         ({"method": "plain", "tolerance": 0.01, "paths": 64}, "tolerance sets the number of paths itself.*got 64"),
@@ -265,6 +295,27 @@ def test_paths_that_differ_in_more_than_noise_are_refused() -> None:
         expand(base, error, square, ETA, GRID, 64, method="antithetic")
     with pytest.raises(InvalidArgument, match="x0, actions and the error's initial part must be the same"):
         expand(base, APART, square, each, GRID, method="plain", tolerance=0.1)
+
+
+def test_martingales_combine_with_any_law_of_the_paths() -> None:
+    """The controls of one pilot, on independent paths, pairs and points: all hold the truth, and far less is left."""
+    problem = effect_problem(BASE, SHARED, square, 1.0, GRID, 4096)
+    control = pilot(problem, Terms(), 2048, seed=9)
+    assert control is not None
+    pairs = []
+    for noise in (problem.noise, Antithetic(), Sobol(64)):
+        ready = replace(problem, noise=noise)
+        with_it, without = sample(ready, Terms(), control=control).targets, sample(ready, Terms()).targets
+        assert 3.0 * with_it[1].standard_error < without[1].standard_error
+        pairs += list(zip(with_it, richardson(8), strict=True))
+    assert_all_cover(pairs)
+
+
+def test_martingales_of_too_many_coordinates_are_refused() -> None:
+    """A regression on more functions than paths would explain anything."""
+    wide = Linear(a=A, b=B, dim=300)
+    with pytest.raises(InvalidArgument, match="method='martingale' needs fewer dimensions or steps"):
+        expand(wide, SHARED, square, 1.0, GRID, method="martingale", tolerance=0.1)
 
 
 def test_laws_combine() -> None:

@@ -28,7 +28,7 @@ def test_the_benchmark_of_the_estimators_runs(tmp_path: Path) -> None:
     for case in found.values():
         found_methods = [row["method"].partition(":")[0] for row in case["methods"]]
         assert found_methods[:5] == ["auto", "plain", "antithetic", "controls", "sobol"]
-        assert set(found_methods[5:]) <= {"multilevel"}
+        assert set(found_methods[5:]) <= {"martingale", "multilevel"}
         assert len(case["curve"]) == 2
         assert all(row["gain"] > 0.0 for row in case["methods"])
     assert "gain in seconds" in done.stdout
