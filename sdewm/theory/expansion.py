@@ -171,9 +171,8 @@ def expand(
             paths that are left over are not used). "martingale": independent paths, less the part of their coefficients
             that stochastic integrals along the path explain, with weights from its pilot (`Martingales`): the fewest
             path-steps in few dimensions, each of about twice the time. "multilevel": many paths on coarse grids,
-            corrected by few on finer ones. "auto": the one that promises to take the least processor time, path-steps
-            times what one has taken in the method's pilot. Where two are close, the choice may differ from run to run;
-            name the method in `method.name` to repeat the numbers. The last three need a tolerance.
+            corrected by few on finer ones. "auto": the one that promises to take the least time: path-steps, by
+            pilots, times what one is known to take in that method (`method.weighted`). The last three need a tolerance.
         tolerance: in place of `paths`: the half-width of the 95 % intervals of P and of Q + S/2, relative to their
             values, or to a tenth of their pathwise root mean square where that is more, since no relative interval is
             short around zero. The grid stays as it is: its bias is not part of the interval, and `method.bias` reports

@@ -1,9 +1,19 @@
 """What is said about how an expansion was estimated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import final
 
+# Time of a path-step relative to that of a plain run, measured on long runs of small systems. Constants, not a clock:
+# the same call takes the same way on every machine.
+PRICES: Mapping[str, float] = {
+    "plain": 1.0,
+    "antithetic": 1.0,
+    "controls": 1.0,
+    "sobol": 1.4,
+    "martingale": 2.0,
+    "multilevel": 1.0,
+}
 METHODS = ("plain", "antithetic", "controls", "sobol", "martingale", "multilevel")
 
 
@@ -27,7 +37,7 @@ class Method:
         bias: by how much the extrapolation in the step size has moved P and Q + S/2; None without it. What is left of
             the bias is usually a small part of that, and no interval covers it.
         predicted: path-steps that each method was predicted to need; empty where there was no choice.
-        seconds: the same in processor time, at the speed of each method's pilot: by these the choice is made.
+        weighted: the same in path-steps of a plain run that take as long, by `PRICES`: by these the choice is made.
         short: whether the tolerance was not reached, because of the cap on work or after several runs.
     """
 
@@ -43,7 +53,7 @@ class Method:
     bias: tuple[float, float] | None = None
     predicted: Mapping[str, float] | None = None
     short: bool = False
-    seconds: Mapping[str, float] | None = field(default=None, compare=False)
+    weighted: Mapping[str, float] | None = None
 
     def __str__(self) -> str:
         text = f"{self.name} ({self.reason}): {self.paths} paths, {self.units} independent observations, "

@@ -25,8 +25,8 @@ from ..stats.controls import controlled, select
 from ..stats.multilevel import ladder, telescoped
 from .effect import Effect
 from .martingale import Control, Seen, fitted, more, paths_for, recorded
-from .method import METHODS, Method
-from .plan import PILOT_POINTS, Clock, Plan
+from .method import METHODS, PRICES, Method
+from .plan import PILOT_POINTS, Plan
 
 Array = NDArray[np.float64]
 
@@ -202,8 +202,8 @@ def reach(
         raise InvalidArgument(f"work must be at least {4 * _PILOT * each} path-steps for the pilot, got {work}.")
     plans, allowed, rms, spent = _pilot(problem, terms, name, tolerance)
     predicted = {plan.name: plan.work(allowed) for plan in plans}
-    seconds = {plan.name: predicted[plan.name] * plan.seconds for plan in plans}
-    plan = min(plans, key=lambda p: seconds[p.name])
+    weighted = {plan.name: predicted[plan.name] * PRICES[plan.name] for plan in plans}
+    plan = min(plans, key=lambda p: weighted[p.name])
     reason = "as asked for"
     if name == "auto":
         others = ", ".join(f"{key} {predicted[key]:.2g}" for key in sorted(predicted, key=predicted.__getitem__))
@@ -234,7 +234,7 @@ def reach(
         tolerance=tolerance,
         reached=(reached[0], reached[1]),
         predicted=predicted if name == "auto" else {},
-        seconds=seconds if name == "auto" else {},
+        weighted=weighted if name == "auto" else {},
         short=short,
     )
     return replace(ready[-1], grid=problem.grid, extrapolate=problem.extrapolate, seed=problem.seed), found, method
@@ -286,11 +286,10 @@ def _pilot(problem: Effect, terms: Terms, name: str, tolerance: float) -> tuple[
     members = _members(pairs, terms, True)
     if "martingale" in asked:
         members["varied"] = Increments(members["varied"])
-    observe, clock = partial(coefficient_columns, pairs), Clock()
+    observe = partial(coefficient_columns, pairs)
     # What is recorded for martingales is what the other methods are measured on.
     seen = recorded(pairs, members, observe) if "martingale" in asked else None
     rows = pairs.paths_of_block(members, observe) if seen is None else seen.columns
-    speed = clock.each(_PILOT * each)
     columns = rows.double().numpy()
     if not np.isfinite(columns).all():
         pairs.moments(_members(pairs, terms, True), observe)  # raises, and says where
@@ -299,17 +298,17 @@ def _pilot(problem: Effect, terms: Terms, name: str, tolerance: float) -> tuple[
     spent, cost = _PILOT * each, np.asarray(float(each))
     plans = []
     if "plain" in asked:
-        plans.append(Plan("plain", both.var(0, ddof=1), cost, speed))
+        plans.append(Plan("plain", both.var(0, ddof=1), cost))
     if "antithetic" in asked:
-        plans.append(Plan("antithetic", both.reshape(-1, 2, 2).mean(1).var(0, ddof=1), 2.0 * cost, speed))
+        plans.append(Plan("antithetic", both.reshape(-1, 2, 2).mean(1).var(0, ddof=1), 2.0 * cost))
     if "controls" in asked:
         adjusted = controlled(Moments.of(np.concatenate((both, columns[:, 3:k]), 1)), k - 3)
-        plans.append(Plan("controls", np.array([e.standard_error**2 for e in adjusted]) * _PILOT, cost, speed))
+        plans.append(Plan("controls", np.array([e.standard_error**2 for e in adjusted]) * _PILOT, cost))
     rms = np.sqrt((both**2).mean(0))
     allowed = _allowed(both.mean(0), rms, tolerance)
     if seen is not None:
         plan, used = _pilot_martingale(problem, terms, seen, both.var(0, ddof=1), allowed)
-        plans += [replace(plan, seconds=speed)] if plan else []
+        plans += [plan] if plan else []
         spent += used
         if name == "martingale" and plan is None:
             raise InvalidArgument("method='martingale' needs finite states; use method='auto'.")
@@ -347,9 +346,7 @@ def _pilot_sobol(problem: Effect, terms: Terms) -> Plan:
     """Variances of replicate means, and the fewer and larger replicates the less skewed these means are seen to be."""
     many, paths = _REPLICATES[1], PILOT_POINTS * _REPLICATES[1]
     ready = replace(problem, noise=Sobol(PILOT_POINTS), paths=paths, seed=_derived(problem.seed, "pilot sobol"))
-    clock = Clock()
     rows = ready.paths_of_block(_members(ready, terms, False), partial(coefficient_columns, ready))
-    speed = clock.each(paths * steps_of_a_path(problem))
     means = _pairs(rows).reshape(many, PILOT_POINTS, 2).mean(1)
     spread = means.std(0) + np.finfo(float).tiny
     skewness = float(np.abs((((means - means.mean(0)) / spread) ** 3).mean(0)).max())
@@ -359,7 +356,7 @@ def _pilot_sobol(problem: Effect, terms: Terms) -> Plan:
     price = ((high - low) / 2.0 / 1.96) ** 2
     costs = np.asarray(float(steps_of_a_path(problem)))
     variances = means.var(0, ddof=1) * PILOT_POINTS * price
-    return Plan("sobol", variances, costs, speed, replicates=replicates)
+    return Plan("sobol", variances, costs, replicates=replicates)
 
 
 def _pilot_levels(problem: Effect, terms: Terms, name: str) -> tuple[Plan | None, int]:
@@ -369,7 +366,7 @@ def _pilot_levels(problem: Effect, terms: Terms, name: str) -> tuple[Plan | None
     costs = [float(steps_of_a_path(level)) for level in levels]
     best, fine = cast("Plan | None", None), np.zeros(2)
     above: list[Array] = []
-    spent, clock = 0, Clock()
+    spent = 0
     for i in reversed(range(len(levels))):
         first = replace(levels[i], paths=_PILOT_LEVEL, seed=_derived(problem.seed, "pilot level", i))
         try:
@@ -397,7 +394,7 @@ def _pilot_levels(problem: Effect, terms: Terms, name: str) -> tuple[Plan | None
             "method='multilevel' needs a differential equation without actions, and coarser grids of at least 4 steps "
             f"on which it is stable, below the {problem.grid.steps} steps given; use method='auto'."
         )
-    return (None if best is None else replace(best, seconds=clock.each(max(spent, 1)))), spent
+    return best, spent
 
 
 def _sized(problem: Effect, plan: Plan, allowed: Array, left: int, attempt: int) -> tuple[list[Effect], bool]:

@@ -1,6 +1,5 @@
 """What a method promises to cost."""
 
-import time
 from dataclasses import dataclass
 from typing import final
 
@@ -19,18 +18,6 @@ _RATE = 1.25
 
 
 @final
-class Clock:
-    """Processor time of this process since it was made."""
-
-    def __init__(self) -> None:
-        self.start = time.process_time()
-
-    def each(self, number: int) -> float:
-        """Seconds for each of so many."""
-        return (time.process_time() - self.start) / number
-
-
-@final
 @dataclass(frozen=True)
 class Plan:
     """A method, what one observation of it costs, and the variances of one, for P and Q + S/2."""
@@ -38,7 +25,6 @@ class Plan:
     name: str
     variances: Array  # (2,), or (levels, 2)
     costs: Array  # path-steps, (), or (levels,)
-    seconds: float = 0.0  # of a path-step of the pilot
     levels: tuple[Effect, ...] = ()
     replicates: int = 0
     control: Control | None = None
