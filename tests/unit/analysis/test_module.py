@@ -28,7 +28,11 @@ def test_the_claims_of_a_module_are_run_in_place_of_the_papers(
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("no_such_module", "cannot be imported"), ("json", "must have a CATALOGUE"), ("json, --claims X1", "imported")],
+    [
+        ("no_such_module", "cannot be imported"),
+        ("json", "must have a CATALOGUE"),
+        ("json, --claims X1", "a module's name"),
+    ],
 )
 def test_a_module_without_claims(name: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:

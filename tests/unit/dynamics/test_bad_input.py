@@ -39,10 +39,12 @@ from sdewm.dynamics import (
 )
 from sdewm.dynamics.brownian import generator
 from sdewm.dynamics.ensemble import prepare
+from sdewm.dynamics.martingale import Increments, Martingales, number
 from sdewm.dynamics.noise import LARGEST, Antithetic
 from sdewm.dynamics.reference import IntegerBrownian
 from sdewm.dynamics.sobol import Sobol, SobolMotion
 from sdewm.dynamics.system import check_system
+from sdewm.dynamics.waves import Waves
 from sdewm.estimate import Moments
 from sdewm.exceptions import HypothesisFails, InvalidArgument, Refused
 from sdewm.grid import TimeGrid
@@ -122,6 +124,12 @@ def foreign(x0: Any = None, **faults: Any) -> Any:
 
 def error(**parts: Any) -> Any:
     return perturb(DIAGONAL, RepresentationError(**parts), 0.1)
+
+
+def martingales(steps: int, dim: int, rows: int | None = None) -> Any:
+    basis = Waves(torch.zeros(dim), torch.ones(dim), 1)
+    weights = torch.zeros(number(basis, 0) if rows is None else rows, 1)
+    return coupled(Martingales(Variations(DIAGONAL, SHARED), basis, 0, {steps: weights}))
 
 
 def forking() -> Any:
@@ -446,6 +454,11 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
         ["derivatives='autodiff'", "formula"],
     ),
     (lambda: Terms.without("everything"), InvalidArgument, ["term", "'everything'"]),
+    (lambda: Increments("x"), InvalidArgument, ["of must be Variations", "'x'"]),  # type: ignore[arg-type]
+    (lambda: martingales(4, dim=3, rows=5), InvalidArgument, ["weights must be", "(5, 1)"]),
+    (lambda: martingales(4, dim=7), InvalidArgument, ["basis is of 7 coordinates"]),
+    (lambda: martingales(5, dim=3), InvalidArgument, ["weights are for [5] steps"]),
+    (lambda: Waves(torch.zeros(1), torch.zeros(1), 1), InvalidArgument, ["low and high", "below its high"]),
     (
         lambda: coupled(Variations(DIAGONAL, RepresentationError(initial=fixed(2, 3)))),
         InvalidArgument,

@@ -198,7 +198,8 @@ def test_an_interrupt_ends_with_one_line_and_130(expected: dict[str, Any], tmp_p
     process = subprocess.Popen(
         command, env=environment(log, 0.5), cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    until(lambda: begun(log) or process.poll() is not None)
+    # Both workers are there: while one is started, an interrupt is kept from it, and from this process too.
+    until(lambda: len(begun(log)) > 2 or process.poll() is not None)
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60.0)[1]
     assert process.returncode == 130, said
