@@ -5,15 +5,17 @@ from typing import final
 from sdewm.claims import Row
 from sdewm.verdict import Verdict
 
+from ..arms import Arm
 from ..kit import PAPER
-from .arms import POINTS, PairedArms, Records
+from .arms import POINTS, AgentArms
+from .reading import mean_return
 
 # The middle strength of each kind.
 STRENGTHS = {"noise": "noise/0.3", "rotation": "rotation/15", "masking": "masking/0.3"}
 
 
 @final
-class ZeroDriftHelps(PairedArms):
+class ZeroDriftHelps(AgentArms):
     """Gain in return on perturbed observations."""
 
     id = "E1-agent"
@@ -26,8 +28,8 @@ class ZeroDriftHelps(PairedArms):
     note = "Protocol: analysis/protocol/agents.md. Five pairs tell only effects of two standard deviations."
     pair = ("plain", "zero drift in training")
 
-    def decided(self, case: str, base: Records, tried: Records) -> Verdict:
-        return self.higher_return(STRENGTHS[case], base, tried)
+    def decided(self, case: str, base: Arm, tried: Arm) -> Verdict:
+        return self.higher(mean_return(STRENGTHS[case]), POINTS, base, tried, f"return, {case}")
 
 
 ROWS = (Row(ZeroDriftHelps(), dict.fromkeys(ZeroDriftHelps.cases, None), repetitions=0),)

@@ -12,17 +12,18 @@ from sdewm.run import Record
 from sdewm.stats import paired
 from sdewm.verdict import Verdict
 
+from ..arms import complete, numbers
+from ..growth import AT_MOST, DRIFT, MORE, ZERO, judge_growth
 from ..kit import PAPER
 from .arms import POINTS
 from .measure import compute
-from .reading import complete, mean_return, numbers, of_arm
+from .reading import mean_return, of_arm
 from .setting import cells
 
-PLAIN, ZERO, DRIFT = "plain", "zero drift", "drift"
-STEPS, SIZE = 25, 0.1
+PLAIN = "plain"
 # Whitened one-step size of the error that is injected while acting.
 ACTED = 0.3
-AT_MOST, MORE, COSTS = "zero drift: at most √N", "drift: more than N", "drift costs more return"
+COSTS = "drift costs more return"
 CASES = (AT_MOST, MORE, COSTS)
 # Three cases share 5 %.
 LEVEL = 1.0 - 0.05 / len(CASES)
@@ -64,13 +65,9 @@ class Compounds(Claim):
             zero, drift = (numbers(plain, mean_return(f"{kind}/{ACTED:g}")) for kind in (ZERO, DRIFT))
             lost = drift - zero if self.swapped else zero - drift
             return paired(lost, (POINTS, math.inf), LEVEL, what="return lost to drift beyond zero drift", unit="points")
-        kind, power = (ZERO, 0.5) if case == AT_MOST else (DRIFT, 1.0)
-        grown = [np.log(r.arrays[f"growth/{kind}"][[0, STEPS - 1]].astype(float)) for r in plain.values()]
-        excess = np.array([last - first for first, last in grown]) - power * math.log(STEPS)
-        at_most = (case == AT_MOST) is not self.swapped
-        border = (-math.inf, 0.0) if at_most else (0.0, math.inf)
-        what = f"log of growth over {STEPS} steps against {'√N' if case == AT_MOST else 'N'}"
-        return paired(excess, border, LEVEL, what=what)
+        kind = ZERO if case == AT_MOST else DRIFT
+        errors = np.array([record.arrays[f"growth/{kind}"] for record in plain.values()], dtype=float)
+        return judge_growth(case, errors, LEVEL, swapped=self.swapped)
 
     def control(self) -> "Compounds":
         """The same judgement with the statement turned round."""

@@ -5,13 +5,15 @@ from typing import final
 from sdewm.claims import Row
 from sdewm.verdict import Verdict
 
+from ..arms import Arm
 from ..kit import PAPER
-from .arms import POINTS, PairedArms, Records
+from .arms import POINTS, AgentArms
 from .e1 import STRENGTHS
+from .reading import mean_return
 
 
 @final
-class PenaltyHelps(PairedArms):
+class PenaltyHelps(AgentArms):
     """Gain in return on perturbed observations."""
 
     id = "E3-agent"
@@ -24,8 +26,8 @@ class PenaltyHelps(PairedArms):
     note = "Protocol: analysis/protocol/agents.md. The penalty on the filter map is shown and not judged."
     pair = ("plain", "penalty, prior map")
 
-    def decided(self, case: str, base: Records, tried: Records) -> Verdict:
-        return self.higher_return(STRENGTHS[case], base, tried)
+    def decided(self, case: str, base: Arm, tried: Arm) -> Verdict:
+        return self.higher(mean_return(STRENGTHS[case]), POINTS, base, tried, f"return, {case}")
 
 
 ROWS = (Row(PenaltyHelps(), dict.fromkeys(PenaltyHelps.cases, None), repetitions=0),)

@@ -5,15 +5,16 @@ from typing import final
 from sdewm.claims import Row
 from sdewm.verdict import Verdict
 
+from ..arms import Arm
 from ..kit import PAPER
-from .arms import FACTOR, POINTS, PairedArms, Records
-from .reading import CLEAN
+from .arms import FACTOR, POINTS, AgentArms
+from .reading import error_at, mean_return
 
 RETURN, ERROR, STEPS = "return", "open-loop error", 25
 
 
 @final
-class PenaltyStabilises(PairedArms):
+class PenaltyStabilises(AgentArms):
     """Gain in return, and change of the open-loop error, by the penalty where the latent has a drift error."""
 
     id = "E4-agent"
@@ -27,8 +28,10 @@ class PenaltyStabilises(PairedArms):
     note = "Protocol: analysis/protocol/agents.md. The share of runs that left the numbers is shown."
     pair = ("drift in training", "drift in training, penalty")
 
-    def decided(self, case: str, base: Records, tried: Records) -> Verdict:
-        return self.higher_return(CLEAN, base, tried) if case == RETURN else self.lower_error(STEPS, base, tried)
+    def decided(self, case: str, base: Arm, tried: Arm) -> Verdict:
+        if case == RETURN:
+            return self.higher(mean_return(), POINTS, base, tried, "return")
+        return self.lower(error_at(STEPS), FACTOR, base, tried, f"the error {STEPS} ahead")
 
 
 ROWS = (Row(PenaltyStabilises(), dict.fromkeys(PenaltyStabilises.cases, None), repetitions=0),)

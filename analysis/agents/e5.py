@@ -5,14 +5,15 @@ from typing import final
 from sdewm.claims import Row
 from sdewm.verdict import Verdict
 
+from ..arms import Arm
 from ..kit import PAPER
-from .arms import POINTS, PairedArms, Records
-from .reading import learning, numbers
+from .arms import POINTS, AgentArms
+from .reading import learning
 from .setting import TASK
 
 
 @final
-class PenaltySpeeds(PairedArms):
+class PenaltySpeeds(AgentArms):
     """Gain in the area under the learning curve."""
 
     id = "E5-agent"
@@ -25,8 +26,8 @@ class PenaltySpeeds(PairedArms):
     note = "Protocol: analysis/protocol/agents.md. At equal environment steps and equal gradient steps."
     pair = ("plain", "penalty, prior map")
 
-    def decided(self, case: str, base: Records, tried: Records) -> Verdict:
-        return self.points(numbers(tried, learning) - numbers(base, learning), "gain in the mean return of training")
+    def decided(self, case: str, base: Arm, tried: Arm) -> Verdict:
+        return self.higher(learning, POINTS, base, tried, "the mean return of training")
 
 
 ROWS = (Row(PenaltySpeeds(), dict.fromkeys(PenaltySpeeds.cases, None), repetitions=0),)

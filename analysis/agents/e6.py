@@ -5,14 +5,16 @@ from typing import final
 from sdewm.claims import Row
 from sdewm.verdict import Verdict
 
+from ..arms import Arm
 from ..kit import PAPER
-from .arms import FACTOR, PairedArms, Records
+from .arms import FACTOR, AgentArms
+from .reading import error_at
 
 HORIZONS = (25, 50, 100)
 
 
 @final
-class PenaltyPredicts(PairedArms):
+class PenaltyPredicts(AgentArms):
     """Change of the open-loop error, in episodes of each agent's own policy."""
 
     id = "E6-agent"
@@ -29,8 +31,9 @@ class PenaltyPredicts(PairedArms):
     )
     pair = ("plain", "penalty, prior map")
 
-    def decided(self, case: str, base: Records, tried: Records) -> Verdict:
-        return self.lower_error(int(case.split()[0]), base, tried)
+    def decided(self, case: str, base: Arm, tried: Arm) -> Verdict:
+        steps = int(case.split()[0])
+        return self.lower(error_at(steps), FACTOR, base, tried, f"the error {steps} ahead")
 
 
 ROWS = (Row(PenaltyPredicts(), dict.fromkeys(PenaltyPredicts.cases, None), repetitions=0),)

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from sdewm.claims.select import by_seed
 from sdewm.run import Record
-from sdewm.verdict import Grade, Outcome, Verdict
 
 from .setting import TASK
 
@@ -19,11 +18,6 @@ def of_arm(records: Sequence[Record], arm: str, task: str = TASK) -> dict[int, R
     """The records of one arm, by seed."""
     whole = [record for record in records if record.key["settings"]["measured"]]
     return by_seed(whole, task=task, arm=arm)
-
-
-def numbers(records: dict[int, Record], read: Callable[[Record], float]) -> Array:
-    """One number a seed, in the order of the seeds."""
-    return np.array([read(record) for record in records.values()])
 
 
 def mean_return(key: str = CLEAN) -> Callable[[Record], float]:
@@ -47,20 +41,3 @@ def error_at(steps: int) -> Callable[[Record], float]:
         return float(np.sqrt(record.arrays["open loop/own"][steps - 1]))
 
     return read
-
-
-def complete(*arms: dict[int, Record]) -> Verdict | None:
-    """Why these arms cannot be compared seed by seed, or None: a run that diverged, or none to begin with."""
-    if not all(arms) or any(arm.keys() != arms[0].keys() for arm in arms):
-        return _undecided("the arms do not hold the same seeds")
-    diverged = [
-        f"{record.key['settings']['arm']}, seed {seed}"
-        for arm in arms
-        for seed, record in arm.items()
-        if record.values["diverged"]
-    ]
-    return _undecided(f"diverged: {'; '.join(diverged)}") if diverged else None
-
-
-def _undecided(reason: str) -> Verdict:
-    return Verdict(Outcome.INCONCLUSIVE, Grade.ASYMPTOTIC, reason)

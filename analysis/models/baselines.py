@@ -12,8 +12,9 @@ from sdewm.run import Record
 from sdewm.stats import paired
 from sdewm.verdict import Outcome, Verdict
 
+from ..arms import complete, numbers
 from .measure import compute
-from .reading import complete, error_at, numbers, of_arm
+from .reading import error_at, of_arm
 from .setting import MODELS, TASKS, cells, seeds, small
 
 BASELINES = ("mean", "persistence", "ridge")

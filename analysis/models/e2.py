@@ -12,14 +12,15 @@ from sdewm.run import Record
 from sdewm.stats import paired
 from sdewm.verdict import Verdict
 
+from ..arms import Array, complete
+from ..growth import AT_MOST, DRIFT, MORE, STEPS, ZERO, judge_growth
 from ..kit import PAPER
 from .measure import compute
-from .reading import Array, complete, numbers, of_arm
+from .reading import of_arm
 from .setting import MODELS, TASKS, cells
 
-ZERO, DRIFT = "zero drift", "drift"
-STEPS, SIZE = 25, 0.1
-AT_MOST, MORE, ABOVE = "zero drift: at most √N", "drift: more than N", "drift above zero drift"
+SIZE = 0.1
+ABOVE = "drift above zero drift"
 CASES = (AT_MOST, MORE, ABOVE)
 # Three cases share 5 %.
 LEVEL = 1.0 - 0.05 / len(CASES)
@@ -61,27 +62,21 @@ class Compounds(Claim):
         failed = complete(plain)
         if failed is not None:
             return failed
-        first, last = 1, STEPS
         if case == ABOVE:
-            excess = size_of(plain, DRIFT, last) - size_of(plain, ZERO, last)
-            excess = -excess if self.swapped else excess
-            return paired(excess, (0.0, math.inf), LEVEL, what=f"log of drift over zero-drift error at step {last}")
-        kind, power = (ZERO, 0.5) if case == AT_MOST else (DRIFT, 1.0)
-        grown = size_of(plain, kind, last) - size_of(plain, kind, first)
-        at_most = (case == AT_MOST) is not self.swapped
-        border = (-math.inf, 0.0) if at_most else (0.0, math.inf)
-        what = f"log of growth over {STEPS} steps against {'√N' if case == AT_MOST else 'N'}"
-        return paired(grown - power * math.log(STEPS), border, LEVEL, what=what)
+            drift, zero = (np.log(errors_of(plain, kind)[:, STEPS - 1]) for kind in (DRIFT, ZERO))
+            excess = zero - drift if self.swapped else drift - zero
+            return paired(excess, (0.0, math.inf), LEVEL, what=f"log of drift over zero-drift error at step {STEPS}")
+        errors = errors_of(plain, ZERO if case == AT_MOST else DRIFT)
+        return judge_growth(case, errors, LEVEL, swapped=self.swapped)
 
     def control(self) -> "Compounds":
         """The same judgement with the statement turned round."""
         return replace(self, swapped=not self.swapped)
 
 
-def size_of(records: dict[int, Record], kind: str, step: int, block: str = "z", size: float = SIZE) -> Array:
-    """Logarithm of the root mean square latent error after a step, one number a seed."""
-    name = f"growth/{kind}/{block}/{size:g}"
-    return np.log(numbers(records, lambda record: float(record.arrays[name][step - 1])))
+def errors_of(records: dict[int, Record], kind: str, block: str = "z", size: float = SIZE) -> Array:
+    """Root mean square latent errors after each step, (seeds, steps)."""
+    return np.array([record.arrays[f"growth/{kind}/{block}/{size:g}"] for record in records.values()], dtype=float)
 
 
 ROWS = (Row(Compounds(), dict.fromkeys(CASES, None), repetitions=0),)

@@ -1,57 +1,37 @@
 """Claims about agents: judged on made-up records, where the answer is known; no judge sees what is expected."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from trainings import Content, made, outcomes
 
 from analysis.agents import AGENTS
-from analysis.agents.arms import PairedArms
 from analysis.agents.e1 import STRENGTHS, ZeroDriftHelps
-from analysis.agents.e2 import ACTED, AT_MOST, COSTS, MORE, Compounds
+from analysis.agents.e2 import ACTED, COSTS, Compounds
 from analysis.agents.e3 import PenaltyHelps
 from analysis.agents.e4 import ERROR, RETURN, PenaltyStabilises
 from analysis.agents.e5 import PenaltySpeeds
 from analysis.agents.e6 import HORIZONS, PenaltyPredicts
 from analysis.agents.measure import evaluations
 from analysis.agents.setting import ARMS, MORE_ARMS, PILOT, SEEDS, cell, seeds, small
+from analysis.arms import PairedArms
+from analysis.growth import AT_MOST, MORE
 from figures.agents import FIGURES
 from figures.agents.table import agent_tables
 from sdewm import Outcome
-from sdewm.claims import Claim
-from sdewm.claims.tasks import Task
 from sdewm.run import Record
 
 HOLDS, VIOLATED, INCONCLUSIVE = Outcome.HOLDS, Outcome.VIOLATED, Outcome.INCONCLUSIVE
-Content = Callable[[str, int], tuple[dict[str, Any], dict[str, Any]]]
 GAINS = [(120.0, 5.0, HOLDS), (20.0, 5.0, VIOLATED), (-200.0, 5.0, VIOLATED), (60.0, 200.0, INCONCLUSIVE)]
 RATIOS = [(0.8, 0.02, HOLDS), (0.99, 0.02, VIOLATED), (1.5, 0.02, VIOLATED), (0.9, 0.6, INCONCLUSIVE)]
 # By how much the known pair differs: what does harm has to be found out in every claim.
 HARM, WORSE = -300.0, 1.6
 
 
-def made(claim: Claim, case: str, content: Content, *, drawn: bool = False) -> list[Record]:
-    """Records of cells, with made-up content by arm and seed."""
-    records = []
-    for each in claim.cells(case, 1.0, 0, drawn):
-        values, arrays = content(each.settings["arm"], each.seed)
-        arrays = {name: np.asarray(value, dtype=float) for name, value in arrays.items()}
-        records.append(Record(Task(claim, each, "standard").key, {"diverged": None, **values}, arrays))
-    return records
-
-
 def wobble(seed: int, width: float) -> float:
     """Something that differs between seeds, with mean zero over five of them, and is not in their order."""
     return width * ((seed * 2) % 5 - 2.0) / 2.0
-
-
-def outcomes(claim: Claim, case: str, content: Content) -> tuple[Outcome, Outcome]:
-    control = claim.control()
-    return (
-        claim.judge(case, made(claim, case, content)).outcome,
-        control.judge(case, made(control, case, content)).outcome,
-    )
 
 
 def returns(claim: PairedArms, key: str, gain: float, width: float) -> Content:
@@ -84,24 +64,24 @@ def errors(claim: PairedArms, steps: int, ratio: float, width: float) -> Content
 @pytest.mark.parametrize(("gain", "width", "expected"), GAINS)
 def test_returns_on_perturbed_observations(claim: PairedArms, gain: float, width: float, expected: Outcome) -> None:
     for case, key in STRENGTHS.items():
-        assert outcomes(claim, case, returns(claim, key, gain, width)) == (expected, VIOLATED)
+        assert outcomes(claim, case, returns(claim, key, gain, width)) == (expected, HOLDS)
 
 
 @pytest.mark.parametrize(("gain", "width", "expected"), GAINS)
 def test_returns_and_learning_curves(gain: float, width: float, expected: Outcome) -> None:
     under = PenaltyStabilises()
-    assert outcomes(under, RETURN, returns(under, "clean", gain, width)) == (expected, VIOLATED)
+    assert outcomes(under, RETURN, returns(under, "clean", gain, width)) == (expected, HOLDS)
     speed = PenaltySpeeds()
-    assert outcomes(speed, speed.cases[0], returns(speed, "clean", gain, width)) == (expected, VIOLATED)
+    assert outcomes(speed, speed.cases[0], returns(speed, "clean", gain, width)) == (expected, HOLDS)
 
 
 @pytest.mark.parametrize(("ratio", "width", "expected"), RATIOS)
 def test_open_loop_errors(ratio: float, width: float, expected: Outcome) -> None:
     under = PenaltyStabilises()
-    assert outcomes(under, ERROR, errors(under, 25, ratio, width)) == (expected, VIOLATED)
+    assert outcomes(under, ERROR, errors(under, 25, ratio, width)) == (expected, HOLDS)
     predicts = PenaltyPredicts()
     for steps, case in zip(HORIZONS, predicts.cases, strict=True):
-        assert outcomes(predicts, case, errors(predicts, steps, ratio, width)) == (expected, VIOLATED)
+        assert outcomes(predicts, case, errors(predicts, steps, ratio, width)) == (expected, HOLDS)
 
 
 @pytest.mark.parametrize(
