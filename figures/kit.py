@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from sdewm.claims.style import COLOURS, GREY, MARKERS
 from sdewm.estimate import Estimate, Moments
@@ -90,6 +91,20 @@ def legend_below(figure: Figure, ax: Axes, columns: int) -> None:
     """One legend under all axes, where no line can run through it."""
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8)
+
+
+def growth_laws(ax: Axes, steps: NDArray[Any]) -> None:
+    """The laws of plain addition, √N and N, named at their ends, on logarithmic axes."""
+    at = np.asarray(steps, dtype=float)
+    for power, name in ((0.5, "√N"), (1.0, "N")):
+        ax.plot(at, at**power, color=GREY, ls=":", lw=1.1)
+        ax.annotate(name, (at[-1], at[-1] ** power), xytext=(3, -3), textcoords="offset points", color=GREY)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    marks = [1, 2, 5, 10, 20, 50]
+    ax.set_xticks(marks, [str(m) for m in marks])
+    ax.set_yticks(marks, [str(m) for m in marks])
+    ax.minorticks_off()
 
 
 def strengths_of(keys: Iterable[str], kind: str) -> list[str]:

@@ -25,6 +25,14 @@ def positive(name: str, value: object) -> float:
     return number
 
 
+def not_negative(name: str, value: object) -> float:
+    """`value` as a finite `float` of at least zero."""
+    number = real(name, value)
+    if number < 0.0:
+        raise InvalidArgument(f"{name} must be at least 0, got {value!r}.")
+    return number
+
+
 def real(name: str, value: object) -> float:
     """`value` as a finite `float`."""
     try:

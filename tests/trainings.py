@@ -1,6 +1,12 @@
-"""Made-up records of trained models and agents, where the answer is known."""
+"""Trainings that are killed, and made-up records of trained models and agents, where the answer is known."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +16,23 @@ from sdewm.claims import Claim
 from sdewm.claims.tasks import Task
 from sdewm.run import Record
 
+ROOT = str(Path(__file__).parents[1])
 # From an arm and a seed to values and arrays.
 Content = Callable[[str, int], tuple[dict[str, Any], dict[str, Any]]]
+
+
+def killed(script: str, path: Path) -> None:
+    """Run a training that writes a checkpoint every few moments, and kill it outright soon after the first."""
+    tests = str(Path(__file__).parent)
+    start = f"import sys; sys.path.insert(0, {tests!r})\nimport torch; torch.set_num_threads(1)\n"
+    process = subprocess.Popen([sys.executable, "-c", start + script], env={**os.environ, "PYTHONPATH": ROOT})
+    for _ in range(6000):
+        if path.exists() or process.poll() is not None:
+            break
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
 
 
 def made(claim: Claim, case: str, content: Content, *, drawn: bool = False) -> list[Record]:

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from sdewm.claims.style import COLOURS, GREY, new_figure, style
+from sdewm.claims.style import COLOURS, new_figure, style
 
-from ..kit import Cases, Drawing, strengths_of
+from ..kit import Cases, Drawing, growth_laws, strengths_of
+from ..models.reading import band
 from .reading import arms_of, line, mean_returns, records_of
 
 KINDS = ("zero drift", "drift")
@@ -18,28 +19,14 @@ def draw_compounding(cases: Cases) -> Drawing:
         figure, (left, right) = new_figure(7.4, 3.4, columns=2)
         for i, kind in enumerate(KINDS):
             rows = np.array([r.arrays[f"growth/{kind}"] for r in found], dtype=float)
-            logs = np.log(rows / rows[:, :1])
             steps = np.arange(1, rows.shape[1] + 1)
-            middle, half = logs.mean(0), logs.std(0, ddof=1) * _quantile(len(found)) / len(found) ** 0.5
-            left.fill_between(steps, np.exp(middle - half), np.exp(middle + half), color=COLOURS[i], alpha=0.2, lw=0)
-            left.plot(
-                steps, np.exp(middle), color=COLOURS[i], ls=("-", "--")[i], label=f"{kind.replace(' ', '-')} error"
-            )
-            data[kind] = np.exp(middle).tolist()
+            name = f"{kind.replace(' ', '-')} error"
+            data[kind] = band(left, steps, rows / rows[:, :1], COLOURS[i], ls=("-", "--")[i], label=name)
             keys = ["clean", *strengths_of(found[0].values["returns"], kind)]
             sizes = np.array([0.0, *(float(key.split("/")[1]) for key in keys[1:])])
             returns = np.stack([mean_returns(found, key) for key in keys], 1)
-            data[f"return, {kind}"] = line(right, sizes, returns, i, f"{kind.replace(' ', '-')} error")
-        for power, name in ((0.5, "√N"), (1.0, "N")):
-            left.plot(steps, steps**power, color=GREY, ls=":", lw=1.1)
-            at = len(steps) - 1
-            left.annotate(name, (steps[at], steps[at] ** power), xytext=(3, -3), textcoords="offset points", color=GREY)
-        left.set_xscale("log")
-        left.set_yscale("log")
-        marks = [1, 2, 5, 10, 20, 50]
-        left.set_xticks(marks, [str(m) for m in marks])
-        left.set_yticks(marks, [str(m) for m in marks])
-        left.minorticks_off()
+            data[f"return, {kind}"] = line(right, sizes, returns, i, name)
+        growth_laws(left, steps)
         left.set_xlabel("steps N, imagined under the policy")
         left.set_ylabel("growth of the error in z")
         left.legend(loc="upper left")
@@ -55,9 +42,3 @@ def draw_compounding(cases: Cases) -> Drawing:
         f"geometric) over {len(found)} agents and 95 % intervals."
     )
     return Drawing(figure, caption, data)
-
-
-def _quantile(n: int) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(n - 1, 0.975))

@@ -1,12 +1,11 @@
 """E2: growth of drift and zero-drift errors over a rollout of trained models."""
 
 import numpy as np
-from matplotlib.axes import Axes
 
-from sdewm.claims.style import COLOURS, GREY, new_figure, style
+from sdewm.claims.style import COLOURS, new_figure, style
 
-from ..kit import Cases, Drawing
-from .reading import MODELS, TASKS, Array, arm, band, records_of
+from ..kit import Cases, Drawing, growth_laws
+from .reading import MODELS, TASKS, arm, band, records_of
 
 KINDS = ("zero drift", "drift")
 SIZE = 0.1
@@ -36,7 +35,7 @@ def draw_compounding(cases: Cases) -> Drawing:
                 middle = np.exp(np.log(predicted / predicted[:, :1]).mean(0))
                 ax.plot(steps, middle, color="black", lw=0.9, ls=(0, (1, 1)))
                 data[f"{name}, first order"] = middle.tolist()
-            _laws(ax, steps)
+            growth_laws(ax, steps)
             ax.set_title(f"{model}, {task}")
         axes[0].legend(loc="upper left")
         for ax in axes[2:]:
@@ -51,16 +50,3 @@ def draw_compounding(cases: Cases) -> Drawing:
         "every step, so that what lasts of an error in z is what h has taken up: for errors in h see the table."
     )
     return Drawing(figure, caption, data)
-
-
-def _laws(ax: Axes, steps: Array) -> None:
-    for power, name in ((0.5, "√N"), (1.0, "N")):
-        ax.plot(steps, steps**power, color=GREY, ls=":", lw=1.1)
-        at = len(steps) - 1
-        ax.annotate(name, (steps[at], steps[at] ** power), xytext=(3, -3), textcoords="offset points", color=GREY)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    marks = [1, 2, 5, 10, 20, 50]
-    ax.set_xticks(marks, [str(m) for m in marks])
-    ax.set_yticks(marks, [str(m) for m in marks])
-    ax.minorticks_off()

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..dynamics.brownian import BrownianMotion, generator
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
-from ..validation import integer, one_of, real
+from ..validation import integer, not_negative, one_of
 from .model import Pushed, WorldModel
 
 BLOCKS = ("z", "h")
@@ -52,8 +52,7 @@ class Injection:
         one_of("block", self.block, BLOCKS)
         one_of("kind", self.kind, KINDS)
         one_of("unit", self.unit, UNITS)
-        if real("size", self.size) < 0.0:
-            raise InvalidArgument(f"size must be at least 0, got {self.size!r}.")
+        not_negative("size", self.size)
         integer("direction", self.direction, least=0)
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..exceptions import InvalidArgument, Refused
-from ..validation import positive, real
+from ..validation import not_negative, positive
 
 # What a factor multiplies. Inertia goes with mass: the density of every body changes, and its shape does not.
 FACTORS: dict[str, tuple[str, ...]] = {
@@ -30,9 +30,7 @@ def checked_factors(factors: Mapping[str, float] | None) -> dict[str, float]:
         raise InvalidArgument(f"physics must map some of {', '.join(map(repr, FACTORS))} to factors, got {factors!r}.")
     result = {}
     for name, value in factors.items():
-        result[name] = positive(f"physics[{name!r}]", value) if name == "mass" else real(f"physics[{name!r}]", value)
-        if result[name] < 0.0:
-            raise InvalidArgument(f"physics[{name!r}] must be at least 0, got {value!r}.")
+        result[name] = (positive if name == "mass" else not_negative)(f"physics[{name!r}]", value)
     return result
 
 

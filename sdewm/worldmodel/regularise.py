@@ -10,7 +10,7 @@ from ..dynamics.step_map import StepMap
 from ..exceptions import InvalidArgument
 from ..jacobian.penalty import KINDS, jacobian_penalty
 from ..jacobian.trace import MODES
-from ..validation import integer, one_of, real
+from ..validation import integer, not_negative, one_of, real
 from .injection import block_columns
 from .model import Filtered, WorldModel
 
@@ -64,8 +64,7 @@ class Penalty:
         one_of("columns", self.columns, COLUMNS)
         one_of("mode", self.mode, MODES)
         integer("probes", self.probes, least=1)
-        if real("weight", self.weight) < 0.0:
-            raise InvalidArgument(f"weight must be at least 0, got {self.weight!r}.")
+        not_negative("weight", self.weight)
         if not 0.0 < real("share", self.share) <= 1.0:
             raise InvalidArgument(f"share must lie above 0 and be at most 1, got {self.share!r}.")
         if not isinstance(self.exact, bool):

@@ -11,7 +11,7 @@ from torch.nn.functional import linear
 from ..dynamics.brownian import generator
 from ..dynamics.step_map import StepField, StepMap
 from ..exceptions import InvalidArgument
-from ..validation import instance, integer, one_of, positive, real
+from ..validation import instance, integer, not_negative, one_of, positive, real
 from . import units
 from .episodes import Episodes
 from .latents import CategoricalLatents, GaussianLatents, Latents, Law
@@ -75,8 +75,7 @@ class RSSMArchitecture:
             instance(name, getattr(self, name), bool)
         positive("scale_floor", self.scale_floor)
         for name in ("dynamics_weight", "representation_weight", "free_nats"):
-            if real(name, getattr(self, name)) < 0.0:
-                raise InvalidArgument(f"{name} must be at least 0, got {getattr(self, name):g}.")
+            not_negative(name, getattr(self, name))
         if not 0.0 < real("uniform", self.uniform) < 1.0:
             raise InvalidArgument(
                 f"uniform must lie strictly between 0 and 1, got {self.uniform:g}: without it relative entropies are "

@@ -4,8 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-from ..exceptions import InvalidArgument
-from ..validation import integer, positive, real
+from ..validation import integer, not_negative, positive
 
 
 @final
@@ -56,8 +55,7 @@ class Settings:
         for name in ("rate", "last", "observation_scale", "clip"):
             positive(name, getattr(self, name))
         for name in ("divergence_weight", "weight_decay", "observation_noise"):
-            if real(name, getattr(self, name)) < 0.0:
-                raise InvalidArgument(f"{name} must be at least 0, got {getattr(self, name):g}.")
+            not_negative(name, getattr(self, name))
         if self.spectral_limit is not None:
             positive("spectral_limit", self.spectral_limit)
 

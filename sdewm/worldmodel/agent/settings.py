@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import final
 
 from ...exceptions import InvalidArgument
-from ...validation import integer, positive, real
+from ...validation import integer, not_negative, positive, real
 
 
 @final
@@ -92,8 +92,7 @@ class AgentSettings:
             positive(name, getattr(self, name))
         positive("reward_scale", self.reward_scale)
         for name in ("entropy", "exploration", "divergence_weight", "weight_decay", "observation_noise"):
-            if real(name, getattr(self, name)) < 0.0:
-                raise InvalidArgument(f"{name} must be at least 0, got {getattr(self, name):g}.")
+            not_negative(name, getattr(self, name))
         for name in ("discount", "trace", "spread_kept"):
             if not 0.0 <= real(name, getattr(self, name)) < 1.0:
                 raise InvalidArgument(f"{name} must be at least 0 and below 1, got {getattr(self, name):g}.")

@@ -199,6 +199,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: Certified(1.0, "a proof", 2.0), InvalidArgument, ["attained", "1.0", "2.0"]),
     (lambda: VERDICT.plot(), Refused, ["no curves"]),
     (lambda: validation.one_of("colour", "red", ("blue",)), InvalidArgument, ["colour", "'blue'", "'red'"]),
+    (lambda: validation.not_negative("colour", -1.0), InvalidArgument, ["colour must be at least 0", "-1.0"]),
     (lambda: validation.instance("colour", 3, str), InvalidArgument, ["colour must be a str", "int"]),
     (lambda: validation.strings("colour", 3), InvalidArgument, ["colour", "3"]),
     (lambda: Moments.of([1.0, 2.0]).estimates()[0].interval(2.0), InvalidArgument, ["level", "2.0"]),

@@ -1,17 +1,12 @@
 """Training: deterministic, downhill, with the gradient of the filter, and the same when it is killed and resumed."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from trainings import killed
 
 from sdewm.exceptions import InvalidArgument, NumericalFailure
 from sdewm.worldmodel.episodes import Episodes
@@ -247,24 +242,12 @@ def test_every_part_of_the_checkpoint_matters(lost, data, tmp_path):
 def test_a_killed_process_is_resumed_to_the_bit(data, tmp_path):
     path, long = tmp_path / "state", replace(BUSY, steps=400)
     script = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-import torch
-torch.set_num_threads(1)
 from unit.worldmodel.conftest import rotations
 from unit.worldmodel.test_train import BUSY, EVERYTHING, fresh, replace, train
 data = rotations(24, 40, seed=1)
 train(fresh(), data, replace(BUSY, steps=400), seed=3, checkpoint={str(path)!r}, every=3, **EVERYTHING)
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    process = subprocess.Popen([sys.executable, "-c", script], env=environment)
-    for _ in range(6000):
-        if path.exists() or process.poll() is not None:
-            break
-        time.sleep(0.01)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    killed(script, path)
     done = len(load_file(path)["history"])
     assert 0 < done < 400
     threads = torch.get_num_threads()

@@ -1,18 +1,13 @@
 """Training an agent: of the seed alone, the same when it is stopped and resumed, and refusing what does not fit."""
 
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from trainings import killed
 
 from sdewm.exceptions import InvalidArgument, MissingExtra, NumericalFailure
 from sdewm.worldmodel.agent.evaluate import play
@@ -81,24 +76,12 @@ def test_a_stopped_training_is_resumed_to_the_bit(more, tmp_path):
 def test_a_killed_training_is_resumed_to_the_bit(tmp_path):
     path, long = tmp_path / "state", replace(BUSY["settings"], environment_steps=2000)
     script = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parents[3])!r})
-import torch
-torch.set_num_threads(1)
 from dataclasses import replace
 from unit.worldmodel.agent.test_training import BUSY, trained_small
 long = replace(BUSY["settings"], environment_steps=2000)
 trained_small(**{{**BUSY, "settings": long}}, checkpoint={str(path)!r}, every=3)
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
-    process = subprocess.Popen([sys.executable, "-c", script], env=environment)
-    for _ in range(6000):
-        if path.exists() or process.poll() is not None:
-            break
-        time.sleep(0.01)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    killed(script, path)
     assert 0 < len(load_file(path)["returns"]) < 100
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
