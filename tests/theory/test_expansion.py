@@ -338,6 +338,7 @@ def test_coefficients_are_derivatives_of_the_measured_effect(name: str) -> None:
     assert len(e.corrections) == (0 if name.startswith("step map") else 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("term", ["mixed", "drift_hessian", "diffusion_hessian", "half", "ito_correction"])
 def test_a_missing_term_is_noticed(term: str) -> None:
     """The check above, with each term switched off."""

@@ -108,6 +108,7 @@ def test_methods_narrow_the_intervals() -> None:
     assert 20.0 * error["sobol"] ** 2 < error["plain"] ** 2
 
 
+@pytest.mark.slow
 def test_tolerances_are_reached() -> None:
     """Intervals are as narrow as asked for and hold the truth; near zero they are measured by the spread."""
     pairs = []

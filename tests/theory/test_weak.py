@@ -618,6 +618,7 @@ def test_refusals() -> None:
         weak_identity(system, error, _square, 1.0, grid, 8, eps=0.5).verdict(without="left")
 
 
+@pytest.mark.slow
 def test_a_coarse_quadrature_is_refined_or_said() -> None:
     """Fast decay over a long time: eight intervals miss the integral, and no interval covers that."""
     error = RepresentationError(diffusion=_one, correlation="independent")

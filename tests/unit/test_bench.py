@@ -33,6 +33,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.slow
 def test_a_smoke_run_has_every_row_and_its_own_engine_in_each(smoke: dict[str, Any]) -> None:
     assert smoke["schema"] == 1
     assert smoke["smoke"] is True
@@ -50,6 +51,7 @@ def test_a_smoke_run_has_every_row_and_its_own_engine_in_each(smoke: dict[str, A
             assert (peer["mean"] is None) == peer["peer"].startswith(("limit", "torch's floor"))
 
 
+@pytest.mark.slow
 def test_a_smoke_run_has_memory_workers_and_curves(smoke: dict[str, Any]) -> None:
     assert smoke["memory"]["runs"][0]["mib"] > 0
     assert smoke["workers"]["counts"] == [1]

@@ -144,6 +144,7 @@ def test_a_bound_within_the_limits_of_the_error_is_inconclusive() -> None:
     assert any("vacuous" in flag for flag in claim.judge(WELL, [changed(record, **far)]).flags)
 
 
+@pytest.mark.slow
 def test_only_jacobians_between_the_paths_know_of_both_states() -> None:
     record = record_of(RandomJacobian(), TANH, drawn=True)
     right, wrong = (record.arrays[f"mean {form} 1"] for form in (BOUND, WRONG))

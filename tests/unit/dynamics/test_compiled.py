@@ -335,6 +335,7 @@ def test_wrong_options(option: str, value: Any) -> None:
         simulate_coupled([Linear()], 1.0, GRID, 8, **{option: value})
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_dependent_paths_stay_one_observation() -> None:
     """A replicate of 2048 points is larger than what runs at a time, and smaller than a block."""

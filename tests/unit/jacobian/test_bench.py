@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tests" / "bench" / "penalty.py"
 
 
+@pytest.mark.slow
 def test_smoke(tmp_path: Path) -> None:
     target = tmp_path / "penalty.json"
     command = [sys.executable, str(SCRIPT), "--smoke", "--json", str(target)]

@@ -135,6 +135,7 @@ def answers(correlation: float, make: Callable[..., tuple[Estimate, Estimate]], 
     return result
 
 
+@pytest.mark.slow
 def test_false_rates_count_the_covariance() -> None:
     """At the border each answer has probability 5 % at level 90 %, exactly, for m − .05 s is normal.
 

@@ -403,6 +403,7 @@ def test_nothing_is_made_up(name: str) -> None:
     assert not superlinear(tuple(by_name.values()))
 
 
+@pytest.mark.slow
 def test_none_of_many_random_problems_is_refused() -> None:
     """Thirty-six smooth random networks with their own noise and error, in float64 and float32."""
     refused = []

@@ -130,6 +130,7 @@ def test_a_kink_beside_something_steep_is_found(steep: Rows) -> None:
         assert abs(float(found.at[0])) < 1e-8
 
 
+@pytest.mark.slow
 @DTYPES
 def test_misses(dtype: torch.dtype) -> None:
     """None in 240: |x| and relu of any size, with the kink anywhere within one deviation of a cloud of any width."""

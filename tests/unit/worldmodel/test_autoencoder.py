@@ -52,6 +52,7 @@ def test_the_seed_fixes_everything_and_no_global_state_is_touched() -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+@pytest.mark.slow
 def test_training_learns_more_than_the_mean_image() -> None:
     blobs = Blobs(1)
     model = Autoencoder(16, 3, 4, seed=0)
@@ -63,6 +64,7 @@ def test_training_learns_more_than_the_mean_image() -> None:
     assert error < 0.05 * float((images - images.mean(0)).square().mean())
 
 
+@pytest.mark.slow
 def test_a_bottleneck_below_the_dimension_shows() -> None:
     """One number cannot carry four parameters, whatever the capacity: the error is many times that of nine."""
     blobs = Blobs(4)

@@ -41,6 +41,7 @@ def test_episodes_and_seeds_differ(three):
     assert not torch.equal(other.observations[0], three.observations[0])
 
 
+@pytest.mark.slow
 @pytest.mark.control
 def test_the_shipped_models_were_trained_on_these_episodes():
     pytest.importorskip("dm_control")

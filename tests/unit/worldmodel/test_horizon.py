@@ -233,6 +233,7 @@ def test_an_error_is_injected_into_the_table_as_well(data, test_data):
     assert float(horizon_error(model, data, test_data, **options).rms("linear").max()) < 1e-5
 
 
+@pytest.mark.slow
 def test_a_model_that_is_trained_under_a_drift_meets_it_again(data, test_data):
     """The direction is a function of the seed: the seed of the training finds the direction of the training."""
     injection = Injection("z", "drift", "whitened", 1.0)

@@ -307,6 +307,7 @@ def test_a_weight_that_is_searched_and_certified() -> None:
     assert evidence(verdict).ratio < 100.0
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_verdict() -> None:
     """Bounds, weights and pairs travel to other processes."""
     base = TanhNetwork(dim=2, gain=0.4)
