@@ -32,7 +32,7 @@ def draw_compounding(cases: Cases) -> Drawing:
         left.legend(loc="upper left")
         right.set_xlabel("whitened one-step size of the error, in play")
         right.set_ylabel("return")
-        right.set_xticks(sizes)
+        right.set_xticks(sizes, [f"{each:g}" for each in sizes])
         right.set_ylim(0.0, 1000.0)
         right.legend(loc="lower left")
     caption = (

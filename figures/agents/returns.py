@@ -40,7 +40,7 @@ def _draw(cases: Cases, names: Sequence[str]) -> Drawing:
                 rows = np.stack([mean_returns(found, key) for key in keys], 1)
                 data.setdefault(kind, {"strength": x.tolist()})[name] = line(ax, x + shift, rows, i, name)
             ax.set_xlabel(label)
-            ax.set_xticks(x)
+            ax.set_xticks(x, [f"{each:g}" for each in x], fontsize=8)
             ax.set_ylim(0.0, 1000.0)
         axes[0].set_ylabel("return")
         legend_below(figure, axes[0], min(len(arms), 3))

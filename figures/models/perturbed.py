@@ -55,7 +55,7 @@ def _draw(cases: Cases, arms: Sequence[str]) -> Drawing:
                 data.setdefault(kind, {"strength": x})[name] = line
             ax.set_xlabel(label)
             ax.set_ylim(bottom=0.0)
-            ax.set_xticks(x)
+            ax.set_xticks(x, [f"{each:g}" for each in x], fontsize=8)
         axes[0].legend(loc="upper left")
         for ax in axes[::2]:
             ax.set_ylabel(f"RMS error {STEPS} steps ahead")
