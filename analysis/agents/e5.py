@@ -1,15 +1,16 @@
 """E5: does a Jacobian penalty speed an agent's learning?"""
 
+from collections.abc import Sequence
 from typing import final
 
-from sdewm.claims import Row
+from sdewm.claims import Cell, Row
 from sdewm.verdict import Verdict
 
 from ..arms import Arm
 from ..kit import PAPER
 from .arms import POINTS, AgentArms
 from .reading import learning
-from .setting import TASK
+from .setting import TASK, seeds, small
 
 
 @final
@@ -25,6 +26,10 @@ class PenaltySpeeds(AgentArms):
     source = PAPER + ": Jacobian regularisation accelerates convergence"
     note = "Protocol: analysis/protocol/agents.md. At equal environment steps and equal gradient steps."
     pair = ("plain", "penalty, prior map")
+
+    def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
+        # The quick form needs small agents on record: they are trained beside the others.
+        return [*super().cells(case, scale, seed, drawn), *(small(each) for each in seeds(scale) if drawn)]
 
     def decided(self, case: str, base: Arm, tried: Arm) -> Verdict:
         return self.higher(learning, POINTS, base, tried, "the mean return of training")

@@ -103,9 +103,11 @@ def run(
     progress.close()
     left = len(missing) - progress.done - len(failures)
     if left:
+        # Nothing to go by where nothing was done.
+        told = f", about {progress.left / 60.0:.0f} min" if progress.done else ""
         progress.line(
-            f"stopped after {progress.elapsed / 60.0:.0f} min: {left} cells are left, about "
-            f"{progress.left / 60.0:.0f} min; the same command goes on from there"
+            f"stopped after {progress.elapsed / 60.0:.0f} min: {left} cells are left{told}; the same command goes on "
+            "from there"
         )
     if failures:
         raise _failed(failures, len(missing))

@@ -127,15 +127,14 @@ def _sentence(d: Divergence, curves: list[Curve]) -> str:
     if c.directions is not None and len(c.directions) > 1 and c.size > 0.0:
         ends = c.directions[:, -1] / c.size
         said += f", {ends.min():.3g} to {ends.max():.3g} by its direction"
-    if c.read is not None:
-        said += f"; the read-out is off by {_at_end(c.read)} for an error of size {c.size:g}"
     if c.within is not None:
         said += "; first order is " + ", ".join(f"{_where(d, each)} at size {each.size:g}" for each in curves)
         last = curves[-1]
         if last.agreeing is not None and last.within != d.horizon:
             said += f" (at the end, for {last.agreeing[-1]:.0%} of the states)"
-    if c.read is not None:
-        said += f"; the read-out is then off by {_at_end(c.read)} at size {c.size:g}"
+    off = [f"{_at_end(each.read)} at size {each.size:g}" for each in curves if each.read is not None]
+    if off:
+        said += f"; the read-out is then off by {', '.join(off)}"
     return said + "."
 
 

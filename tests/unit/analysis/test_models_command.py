@@ -14,7 +14,8 @@ from analysis.models.ship import main as ship
 def test_a_time_limit_that_is_too_short_begins_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--minutes", "0.01", "--workers", "1", "--results", str(tmp_path)]) == UNFINISHED
     said = capsys.readouterr().err
-    assert "cells are left" in said
+    assert "cells are left; the same command" in said
+    assert "nan" not in said
     assert "the same command goes on from there" in said
     assert not list((tmp_path / "records").iterdir())
     assert not (tmp_path / "verdicts.json").exists()

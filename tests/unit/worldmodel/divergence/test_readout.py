@@ -59,5 +59,13 @@ def test_the_readout_is_told(dtype: torch.dtype) -> None:
     assert f"read-out, drift, whitened, 0.1: {c.read.value[1]:.3g} after 1 step, {end} after 3, to first order" in str(
         d
     )
-    assert f"the read-out is off by {end} for an error of size 0.1" in d.explain()
+    sentence = next(line for line in d.explain().splitlines() if line.startswith("A drift error"))
+    # Each size once, with its own number.
+    off = ", ".join(
+        f"{c.read.value[-1]:.3g} [{c.read.low[-1]:.3g}, {c.read.high[-1]:.3g}] at size {c.size:g}"
+        for c in d.curves
+        if c.kind == "drift" and c.unit == "whitened"
+    )
+    assert sentence.endswith(f"; the read-out is then off by {off}.")
+    assert sentence.count("read-out") == 1
     assert "read-out" not in str(run(None)) + run(None).explain()
