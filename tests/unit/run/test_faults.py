@@ -195,16 +195,15 @@ def test_no_room_in_earnest(tmp_path: Path) -> None:
 def test_an_interrupt_ends_with_one_line_and_130(expected: dict[str, Any], tmp_path: Path) -> None:
     """Ctrl-C goes to all processes of the terminal: none of the workers says a word."""
     log, command = tmp_path / "log", [sys.executable, "-m", "soak.main", str(tmp_path / "records"), "--workers", "2"]
-    process = subprocess.Popen(
-        command,
-        env=environment(log, 0.5),
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # A shell lets what it starts in the background ignore interrupts, and all that comes of it inherits that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    # A shell lets what it starts in the background ignore interrupts, and all that comes of it inherits that. It is set
+    # here, not in the child before it begins, where threads of this process could have left a lock behind.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(
+            command, env=environment(log, 0.5), cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     until(lambda: begun(log) or process.poll() is not None)
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60.0)[1]
