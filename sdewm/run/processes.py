@@ -21,6 +21,8 @@ from ..exceptions import WorkerLost
 from ..validation import integer, positive
 
 RETRIES = 2
+# Seconds that a process has to import what it needs, on however busy a machine, and to leave when it is asked to.
+START, LEAVE = 300.0, 10.0
 
 # Whoever starts a process also looks after all others, and two threads must not wait for the same one.
 _starting = threading.Lock()
@@ -108,7 +110,13 @@ class Processes(Executor):
         worker: _Worker | None = None
         while (piece := self._waiting.get()) is not None:
             if piece.future.set_running_or_notify_cancel():
-                worker = self._do(piece, worker)
+                try:
+                    worker = self._do(piece, worker)
+                except Exception as error:
+                    # Whoever waits for the future would wait for ever.
+                    worker = None
+                    if not piece.future.done():
+                        piece.future.set_exception(error)
         self._drop(worker)
 
     def _drop(self, worker: "_Worker | None") -> None:
@@ -202,6 +210,8 @@ class _Worker:
         timer = None if timeout is None else threading.Timer(timeout, too_late)
         try:
             if not self.ready:
+                if not self.pipe.poll(START):
+                    raise WorkerLost(f"its worker was not there after {START:g} s")
                 self.pipe.recv_bytes()
                 self.ready = True
             if timer is not None:
@@ -225,10 +235,13 @@ class _Worker:
         return kind == "result", value
 
     def end(self) -> None:
-        """Close the pipe, which ends the process, and wait for it."""
+        """Close the pipe, which ends the process, and wait for it, though not for one that does not leave."""
         self.pipe.close()
         with _starting:
-            self.process.join()
+            self.process.join(LEAVE)
+            if self.process.is_alive():
+                self.process.kill()
+                self.process.join()
             self.process.close()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from sdewm import InvalidArgument
 from sdewm.exceptions import NumericalFailure, WorkerLost
+from sdewm.run import processes
 from sdewm.run.processes import Processes, _answer, _ended
 
 pytestmark = pytest.mark.slow
@@ -73,6 +74,37 @@ def test_kill_ends_the_processes_at_once() -> None:
         hang.result()
     with pytest.raises(CancelledError):
         waiting.result()
+
+
+def stays() -> int:
+    """Leaves a thread behind that a process waits for before it ends."""
+    threading.Thread(target=time.sleep, args=(600.0,)).start()
+    return os.getpid()
+
+
+def test_a_process_that_does_not_leave_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "LEAVE", 0.2)
+    with Processes(1) as pool:
+        pid = pool.submit(stays).result()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_process_that_does_not_begin_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "START", 0.0)
+    with Processes(1, retries=1) as pool, pytest.raises(WorkerLost, match="not there after 0 s, tried 2 times"):
+        pool.submit(pow, 2, 3).result()
+
+
+def test_a_mistake_of_its_own_is_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a future without end."""
+
+    def broken(*_: Any) -> None:
+        raise ValueError("broken")
+
+    with Processes(1) as pool:
+        monkeypatch.setattr(Processes, "_do", broken)
+        assert str(pool.submit(pow, 2, 3).exception(timeout=60.0)) == "broken"
 
 
 def test_an_allocator_without_memory_is_a_lost_worker() -> None:
