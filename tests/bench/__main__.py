@@ -18,7 +18,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 SCHEMA = 1
-PARTS = ("rows", "memory", "workers", "curves")
+PARTS = ("rows", "memory", "workers", "curves", "penalty")
 PACKAGES = ("sdewm", "torch", "torchsde", "numpy", "jax", "jaxlib", "diffrax", "lineax", "equinox", "numba")
 
 
@@ -49,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
         "rows": [],
         "memory": {},
         "workers": {},
+        "workers, compiled": {},
+        "penalty": {},
         "curves": [],
     }
     if "rows" in options.parts:
@@ -71,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _rest(result: dict[str, Any], parts: list[str], smoke: bool) -> None:
     from dataclasses import replace
 
-    from . import memory, scaling
+    from . import memory, penalty, scaling
 
     small = replace(scaling.LONG, paths=8192, steps=4)
     if "memory" in parts:
@@ -85,6 +87,12 @@ def _rest(result: dict[str, Any], parts: list[str], smoke: bool) -> None:
         most = 1 if smoke else min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 4)
         result["workers"] = scaling.throughput(small if smoke else scaling.LONG, tuple(range(1, most + 1)))
         result["curves"].append(scaling.worker_curve(result["workers"]))
+        if not smoke:
+            longer = replace(scaling.LONG, paths=2 * scaling.LONG.paths)
+            result["workers, compiled"] = scaling.throughput(longer, tuple(range(1, most + 1)), compiled=True)
+    if "penalty" in parts:
+        print("penalty ...", file=sys.stderr, flush=True)
+        result["penalty"] = penalty.measure(20, 200, 1, 3) if smoke else penalty.measure(200, 2500, 9, 24)
 
 
 def _versions() -> dict[str, str]:

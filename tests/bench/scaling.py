@@ -13,6 +13,8 @@ import torch
 from scipy.stats import t as student
 
 from sdewm.dynamics import perturb
+from sdewm.dynamics.brownian import BLOCK
+from sdewm.dynamics.ensemble import GROUP
 from sdewm.run.blocks import single_thread, workers
 
 from .harness import summary
@@ -44,12 +46,16 @@ def _draw(buffers: int) -> float:
     return time.process_time() - begin
 
 
-def throughput(problem: Problem = LONG, counts: tuple[int, ...] = (1, 2), rounds: int = 3) -> dict[str, Any]:
+def throughput(
+    problem: Problem = LONG, counts: tuple[int, ...] = (1, 2), rounds: int = 3, compiled: bool = False
+) -> dict[str, Any]:
     """Wall seconds of one long run by the number of workers, in turn, start-up apart.
 
     `busiest_cpu_seconds` is the CPU time of the busiest worker, which is the wall time where the cores are idle
     otherwise: on a machine with neighbours the wall times say as much about these. `machine_ratio_by_cpu` is what plain
     drawing of as many normals gains in as many processes that have nothing to do with each other: the machine's bound.
+    Where it is compiled, that too is done before the clock starts; a fused step goes through memory once, so that it
+    tells what workers that are not compiled lose to each other there.
     """
     coupled, observe = members(problem), Observe(problem)
     wall: dict[int, list[float]] = {count: [] for count in counts}
@@ -61,10 +67,13 @@ def throughput(problem: Problem = LONG, counts: tuple[int, ...] = (1, 2), rounds
         for count in counts if turn % 2 == 0 else counts[::-1]:
             begin = time.perf_counter()
             with workers(count) as executor:
+                if compiled:
+                    # A few blocks for each of them, which all wait for their own compiler at first.
+                    short = replace(problem, paths=16 * count * BLOCK * GROUP)
+                    simulate(coupled, short, turn, Observe(short), executor=executor, compile=True)
                 before = ready(executor, count) if executor is not None else {}
                 begun, cpu = time.perf_counter(), time.process_time()
-                # Not compiled: what each worker pays for that once would hide how the work itself scales.
-                simulate(coupled, problem, turn, observe, executor=executor, compile=False)
+                simulate(coupled, problem, turn, observe, executor=executor, compile=compiled)
                 wall[count].append(time.perf_counter() - begun)
                 used = [time.process_time() - cpu]
                 if executor is not None:
@@ -77,6 +86,7 @@ def throughput(problem: Problem = LONG, counts: tuple[int, ...] = (1, 2), rounds
     return {
         "paths": problem.paths,
         "steps": problem.steps,
+        "compiled": compiled,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "counts": list(counts),
         "wall_seconds": {str(k): v for k, v in wall.items()},

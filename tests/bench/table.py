@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from . import penalty
+from .goals import goals
+
 HEADER = "".join(
     f"{word:>{width}s}"
     for word, width in (
@@ -27,7 +30,7 @@ def table(result: Mapping[str, Any]) -> str:
     for row in result["rows"]:
         lines += ["", f"{row['title']}  ({row['paths']} paths, {row['steps']} steps)", HEADER]
         lines += [_peer(peer) for peer in row["peers"] if peer["status"] != "left out"]
-    for part in (_memory, _workers, _curves):
+    for part in (_memory, _workers, _penalty, _curves, goals):
         lines += part(result)
     return "\n".join(lines)
 
@@ -59,10 +62,19 @@ def _memory(result: Mapping[str, Any]) -> list[str]:
 
 
 def _workers(result: Mapping[str, Any]) -> list[str]:
-    found = result["workers"]
+    return [line for key in ("workers", "workers, compiled") for line in _throughput(result.get(key) or {})]
+
+
+def _penalty(result: Mapping[str, Any]) -> list[str]:
+    found = result.get("penalty")  # older records have none
+    return ["", "A training step with a Jacobian penalty", penalty.table(found).rstrip()] if found else []
+
+
+def _throughput(found: Mapping[str, Any]) -> list[str]:
     if not found:
         return []
-    lines = ["", f"Workers ({found['paths']} paths x {found['steps']} steps, wall time, {found['cores']} cores)"]
+    how = "compiled" if found.get("compiled") else "not compiled"
+    lines = ["", f"Workers, {how} ({found['paths']} paths x {found['steps']} steps, wall time, {found['cores']} cores)"]
     for count in map(str, found["counts"]):
         wall, start = found["wall_seconds"][count], found["startup_seconds"][count]
         cpu = min(found["busiest_cpu_seconds"][count])

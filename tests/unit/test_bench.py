@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bench.goals import goals
 from bench.harness import Job, disagreement, interleaved, merged, summary
 from bench.problems import CUBIC
 from bench.rows import row
@@ -58,6 +59,32 @@ def test_a_smoke_run_has_memory_workers_and_curves(smoke: dict[str, Any]) -> Non
     assert smoke["workers"]["machine_ratio_by_cpu"] == 1.0
     assert {c["curve"] for c in smoke["curves"]} == CURVES
     assert all(len(c["sizes"]) == len(c.get("cpu_seconds", c.get("wall_seconds"))) for c in smoke["curves"])
+
+
+@pytest.mark.slow
+def test_a_smoke_run_has_the_penalty_and_sets_all_beside_its_goals(smoke: dict[str, Any]) -> None:
+    assert smoke["penalty"]["maps"]["gru"]["one probe"]["ratio, x plain"] > 0.0
+    said = smoke["table"].split("Goals, ")[1]
+    for what in ("pair, cubic", "pair, geometric", "variations", "network", "peak memory", "one probe", "closed form"):
+        assert what in said
+
+
+@pytest.mark.parametrize(("ns", "word"), [(2.6, "reached"), (2.7, "missed")])
+def test_a_goal_is_reached_or_missed_beside_what_bounds_it(ns: float, word: str) -> None:
+    times = {"limit: normals": 2.0, "sdewm, compiled": ns, "torch's floor: products and sin, tanh too": 2.5}
+    peers = [{"peer": name, "ns": {"min": value}} for name, value in times.items()]
+    workers = {"counts": [1, 2], "throughput_ratio": ns - 0.8, "throughput_ratio_by_cpu": 1.9}
+    result = {
+        "rows": [{"row": "pair, cubic", "peers": peers}, {"row": "wide", "peers": peers}],
+        "memory": {},
+        "workers": {**workers, "machine_ratio_by_cpu": 1.99},
+    }
+    first, second = goals(result)[2:]
+    assert word in first
+    assert first.endswith("0.80")
+    assert ("reached" if ns == 2.7 else "missed") in second
+    assert second.endswith("by CPU time 1.90, drawing alone 1.99")
+    assert goals({"rows": [], "memory": {}, "workers": {}}) == []
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.5])

@@ -1,0 +1,75 @@
+"""What was aimed at, what was reached, and what bounds it: measured in the same run."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+OWN, LIMIT = "sdewm, compiled", "limit: normals"
+PRODUCTS, FLOOR = "limit: normals + products", "torch's floor: products and sin, tanh too"
+# Of a row, the least fraction of the speed of a limit.
+ROWS = {
+    "pair, cubic": (LIMIT, 0.75),
+    "pair, geometric": (LIMIT, 0.75),
+    "variations": (LIMIT, 0.60),
+    "network": (PRODUCTS, 0.65),
+}
+MEBIBYTES, WORKERS, PENALTY = 400.0, 1.85, 1.8
+
+
+def goals(result: Mapping[str, Any]) -> list[str]:
+    """Lines of text: a goal each, and beside what was reached what the machine or torch leave to be had."""
+    lines = [
+        *_rows(result["rows"]),
+        *_memory(result["memory"]),
+        *_workers(result),
+        *_penalty(result.get("penalty", {})),
+    ]
+    return ["", "Goals, what was reached, and what bounds it in the same run", *lines] if lines else []
+
+
+def _line(what: str, goal: str, value: float, met: bool, bound: str = "") -> str:
+    return f"  {what:44s}{goal:>10s}{value:8.2f}  {'reached' if met else 'missed':8s} {bound}".rstrip()
+
+
+def _rows(rows: list[Mapping[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        if row["row"] not in ROWS:
+            continue
+        of, goal = ROWS[row["row"]]
+        speed = {peer["peer"]: 1.0 / peer["ns"]["min"] for peer in row["peers"] if "ns" in peer}
+        if not {OWN, of} <= set(speed):
+            continue
+        value, bound = speed[OWN] / speed[of], ""
+        if FLOOR in speed and of == LIMIT:
+            bound = f"normals, and the sines and products alone in torch: {speed[FLOOR] / speed[of]:.2f}"
+        yield _line(
+            f"{row['row']}, fraction of {of.removeprefix('limit: ')}", f">= {goal:g}", value, value >= goal, bound
+        )
+
+
+def _memory(memory: Mapping[str, Any]) -> Iterator[str]:
+    peaks = [run["mib"] for run in memory.get("runs", ()) if "mib" in run]
+    if peaks:
+        floor = f"of which a run of few paths needs {peaks[0]:.0f}"
+        yield _line("peak memory, MiB", f"<= {MEBIBYTES:g}", max(peaks), max(peaks) <= MEBIBYTES, floor)
+
+
+def _workers(result: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("workers", "workers, compiled"):
+        found = result.get(key) or {}
+        if len(found.get("counts", ())) < 2:
+            continue
+        value, count = found["throughput_ratio"], found["counts"][-1]
+        goal = WORKERS * count / 2.0
+        bound = f"by CPU time {found['throughput_ratio_by_cpu']:.2f}, drawing alone {found['machine_ratio_by_cpu']:.2f}"
+        how = "compiled" if found.get("compiled") else "not compiled"
+        yield _line(f"{count} workers against one, {how}", f">= {goal:g}", value, value >= goal, bound)
+
+
+def _penalty(penalty: Mapping[str, Any]) -> Iterator[str]:
+    rows: Mapping[str, Any] = penalty.get("maps", {}).get("gru", {})
+    for label in ("one probe", "closed form (GRUMap)"):
+        if label in rows:
+            row, plain = rows[label], rows["no penalty"]
+            value = row["ratio, x plain"]
+            bound = f"matrix products alone: {row['products, x plain'] / plain['products, x plain']:.2f}"
+            yield _line(f"GRU, step with penalty, {label}", f"<= {PENALTY:g}", value, value <= PENALTY, bound)
