@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sdewm.claims import Row
 from sdewm.claims.claim import BUDGETS
-from sdewm.claims.runner import judge, remaining, run, table, write_verdicts
+from sdewm.claims.runner import judge, remaining, run, table
+from sdewm.claims.verdicts import write_verdicts
 from sdewm.exceptions import SdewmError, WorkFailed
 from sdewm.run import Store
 from sdewm.run.blocks import default_workers

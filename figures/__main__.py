@@ -8,9 +8,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, final
 
+from sdewm.claims import read_verdicts
 from sdewm.claims.report import write_report
 from sdewm.claims.style import style
-from sdewm.exceptions import SdewmError
+from sdewm.exceptions import InvalidArgument, SdewmError
 from sdewm.run import Record, Store
 from sdewm.run.store import write_whole
 
@@ -39,14 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--out", type=Path, default=Path("report"))
     given = parser.parse_args(arguments)
-    path = given.results / "verdicts.json"
     try:
-        verdicts = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        print(f"figures: {path} cannot be read ({error}); run python -m analysis first", file=sys.stderr)
-        return 2
-    except ValueError as error:
-        print(f"figures: {path} is not valid JSON ({error}); run python -m analysis judge", file=sys.stderr)
+        verdicts = read_verdicts(given.results / "verdicts.json")
+    except InvalidArgument as error:
+        print(f"figures: {error} python -m analysis makes it.", file=sys.stderr)
         return 2
     known = list(dict.fromkeys(line["claim"] for line in verdicts["verdicts"]))
     unknown = [claim for claim in given.claims if claim not in known]
@@ -70,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
                 drawn,
                 made,
                 command="python -m analysis --claims {claim} "
-                f"--budget {verdicts['budget']} --seed {verdicts['seed']}",
+                f"--budget {verdicts.get('budget', 'standard')} --seed {verdicts.get('seed', 0)}",
                 notation=NOTATION,
                 appendix=[
                     *_tightness(verdicts, store, given.out),

@@ -7,4 +7,5 @@ from .claim import Row as Row
 from .runner import judge as judge
 from .runner import run as run
 from .runner import table as table
-from .runner import write_verdicts as write_verdicts
+from .verdicts import read_verdicts as read_verdicts
+from .verdicts import write_verdicts as write_verdicts

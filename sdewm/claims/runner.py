@@ -1,18 +1,16 @@
 """From a catalogue to records, and from records to verdicts."""
 
-import json
 import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
-from pathlib import Path
 from typing import Any, TextIO
 
 from ..exceptions import InvalidArgument, WorkFailed
 from ..run.blocks import single_thread, workers
 from ..run.processes import RETRIES
-from ..run.store import Record, Store, write_whole
+from ..run.store import Record, Store
 from ..stats.power import Power
 from ..validation import integer, positive
 from ..verdict import Grade, Outcome, Verdict
@@ -301,11 +299,6 @@ def _opposite(a: Outcome, b: Outcome) -> bool:
     """Whether b decides against a: an inconclusive control has caught nothing."""
     decisive = {Outcome.HOLDS, Outcome.VIOLATED, Outcome.HYPOTHESIS_FAILS}
     return a is not b and b in decisive
-
-
-def write_verdicts(lines: Sequence[Mapping[str, Any]], path: Path, **facts: Any) -> None:
-    """Write verdicts.json, whole or not at all."""
-    write_whole(path, (json.dumps({**facts, "verdicts": list(lines)}, indent=1) + "\n").encode())
 
 
 def table(lines: Sequence[Mapping[str, Any]]) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,8 @@ import torch
 
 import analysis.__main__ as command
 from sdewm import Outcome, Verdict
-from sdewm.claims import Cell, Result, Row, judge, run
+from sdewm.claims import Cell, Result, Row, judge, read_verdicts, run, write_verdicts
+from sdewm.claims.report import write_report
 from sdewm.exceptions import InvalidArgument, SdewmError
 from sdewm.run import Record, Store
 from sdewm.run.arrays import arrays_from_bytes, arrays_to_bytes
@@ -23,7 +25,7 @@ from sdewm.verdict import Grade
 from sdewm.worldmodel.checkpoint import load, save
 from sdewm.worldmodel.neural_sde import Architecture, NeuralSDE
 
-from .work import Decay
+from .work import CATALOGUE, Decay
 
 SLOW = 5.0
 WORDS = (
@@ -144,6 +146,45 @@ ARGUMENTS = (
         "=",
         "--seed=2",
     ),
+)
+
+
+def verdicts(place: Path, count: int, draw: random.Random) -> dict[str, int]:
+    """The reader of verdicts, and the report of what it takes."""
+    place.mkdir(parents=True, exist_ok=True)
+    store, path, taken = Store(place / "records"), place / "verdicts.json", 0
+    run(CATALOGUE, store, stream=io.StringIO())
+    write_verdicts(judge(CATALOGUE, store)[:2], path, budget="standard", seed=0)
+    whole = path.read_bytes()
+    for _ in _timed(count):
+        if draw.random() < 0.5:
+            path.write_bytes(mutated(whole, draw))
+        else:
+            found = json.loads(whole)
+            _replace(found, draw)
+            path.write_text(json.dumps(found))
+        with contextlib.suppress(InvalidArgument):
+            page = write_report(place / "report", read_verdicts(path), {}, {}, command="{claim}")
+            assert b"<script" not in page.read_bytes()
+            taken += 1
+    return {"inputs": count, "taken": taken}
+
+
+def _replace(found: Any, draw: random.Random) -> None:
+    """Put something else in one place of nested JSON."""
+    while True:
+        keys = list(found) if isinstance(found, dict) else list(range(len(found)))
+        key = draw.choice(keys)
+        inner = found[key]
+        if not isinstance(inner, dict | list) or not inner or draw.random() < 0.2:
+            found[key] = draw.choice(JSON)
+            return
+        found = inner
+
+
+JSON: tuple[Any, ...] = (
+    *(None, 0, -1, 1.5, True, "", "x" * 400, [], {}, [None], {"a": 1}, [1, 2], [[]], 10**400, float("inf"), "../x"),
+    "</td><script>alert(1)</script>",
 )
 
 
@@ -273,6 +314,7 @@ FUZZED: dict[str, Callable[[Path, int, random.Random], dict[str, int]]] = {
     "record reader": records,
     "array reader": arrays,
     "checkpoint reader": checkpoints,
+    "reader of verdicts, and the report": verdicts,
     "command-line arguments": arguments,
     "declarations of a catalogue": declarations,
 }

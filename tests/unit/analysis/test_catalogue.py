@@ -158,7 +158,7 @@ def test_drawing_without_results_says_what_to_do(tmp_path: Path, capsys: pytest.
     from figures.__main__ import main as draw
 
     assert draw(["--results", str(tmp_path)]) == 2
-    assert "run python -m analysis first" in capsys.readouterr().err
+    assert "python -m analysis makes it" in capsys.readouterr().err
     (tmp_path / "verdicts.json").write_text("{")
     assert draw(["--results", str(tmp_path)]) == 2
     assert "not valid JSON" in capsys.readouterr().err

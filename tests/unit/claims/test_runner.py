@@ -12,7 +12,8 @@ import pytest
 
 from sdewm import InvalidArgument, NumericalFailure, Outcome, Verdict
 from sdewm.claims import Cell, Claim, Result, Row, judge, run
-from sdewm.claims.runner import remaining, table, write_verdicts
+from sdewm.claims.runner import remaining, table
+from sdewm.claims.verdicts import write_verdicts
 from sdewm.estimate import Moments
 from sdewm.exceptions import WorkFailed
 from sdewm.run import Record, Store

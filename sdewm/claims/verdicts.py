@@ -1,0 +1,72 @@
+"""The file of verdicts: written whole, and read as what anybody may have written."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..exceptions import InvalidArgument
+from ..run.store import write_whole
+from ..verdict import Verdict
+
+# A verdict takes some kilobytes.
+LARGEST = 1 << 26
+_TEXTS = ("claim", "case", "statement", "source", "note")
+
+
+def write_verdicts(lines: Sequence[Mapping[str, Any]], path: Path, **facts: Any) -> None:
+    """Write verdicts.json, whole or not at all.
+
+    Args:
+        lines: what `judge` returns.
+        path: the file.
+        facts: what else is to be known of them, such as the budget and the seed.
+    """
+    write_whole(path, (json.dumps({**facts, "verdicts": list(lines)}, indent=1) + "\n").encode())
+
+
+def read_verdicts(path: Path) -> dict[str, Any]:
+    """What `write_verdicts` has written: `verdicts` and the facts beside them.
+
+    No more than 64 MiB are read, and every verdict has what the report shows of one, of the right kind.
+
+    Raises:
+        InvalidArgument: the file is not there, cannot be read, or holds no verdicts.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise InvalidArgument(f"{path} cannot be read ({error.strerror or error}); judge first.") from error
+    if len(data) > LARGEST:
+        raise InvalidArgument(f"{path} has more than {LARGEST >> 20} MiB, and is no file of verdicts.")
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument(f"{path} is not valid JSON ({type(error).__name__}); judge again.") from error
+    lines = found.get("verdicts") if isinstance(found, dict) else None
+    if not isinstance(lines, list):
+        raise InvalidArgument(f"{path} has no list of verdicts; judge again.")
+    for number, line in enumerate(lines):
+        try:
+            _check(line)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+            problem = f"{type(error).__name__}: {str(error)[:200]}"
+            raise InvalidArgument(f"{path}: verdict {number} is none ({problem}); judge again.") from error
+    return dict(found)
+
+
+def _check(line: Any) -> None:
+    if not all(isinstance(line[key], str) for key in _TEXTS) or not isinstance(line.get("command", ""), str):
+        raise TypeError(f"{', '.join(_TEXTS)} must be text")
+    if not isinstance(line["expected"], str | None):
+        raise TypeError("expected must be text or null")
+    for key in ("verdict", "control"):
+        verdict = Verdict.from_json(line[key])
+        if not isinstance(verdict.reason, str) or not all(isinstance(flag, str) for flag in line[key]["flags"]):
+            raise TypeError(f"{key}: reason and flags must be text")
+    won, tried = line["power"]
+    if type(won) is not int or type(tried) is not int or not 0 <= won <= tried:
+        raise ValueError(f"power must be two whole numbers, got {line['power']}")
+    if not isinstance(line["records"], list) or not all(isinstance(name, str) for name in line["records"]):
+        raise TypeError("records must be a list of names")
