@@ -73,8 +73,9 @@ def main(arguments: list[str] | None = None) -> int:
                     *_tightness(verdicts, store, given.out),
                     *_learned(verdicts, store, given.out),
                     *_agents(verdicts, store, given.out),
+                    *_text_of("pilot-agents", "Agents: doses and weights, on seeds that are not judged", given.results),
                     *_costs(given.results, given.out),
-                    *_faults(given.results),
+                    *_text_of("faults", "Faults injected and survived", given.results),
                 ],
             )
             last = f"report: {page.resolve()}"
@@ -139,18 +140,36 @@ def _costs(results: Path, out: Path) -> list[tuple[str, str, tuple[Path, str] | 
     ):
         place = next((p for p in (results / f"{name}.json", RECORDS / f"{name}.json") if p.exists()), None)
         if place is not None:
-            found = json.loads(place.read_text(encoding="utf-8"))
-            sections.append((title, found.get("table", ""), _save(f"cost-{name}", draw(found), out)))
+            found = _json(place)
+            try:
+                drawing = draw(found)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise InvalidArgument(f"{place} is of another version ({error!r}); make it again.") from error
+            sections.append((title, str(found.get("table", "")), _save(f"cost-{name}", drawing, out)))
     return sections
 
 
-def _faults(results: Path) -> list[tuple[str, str, None]]:
-    """What became of faults that were injected on purpose: by `make soak` here, else as it is on record."""
-    place = next((p for p in (results / "faults.json", RECORDS / "faults.json") if p.exists()), None)
-    if place is None:
-        return []
-    found = json.loads(place.read_text(encoding="utf-8"))
-    return [("Faults injected and survived", str(found.get("table", "")), None)]
+def _text_of(name: str, title: str, results: Path) -> list[tuple[str, str, None]]:
+    """A table of text: as it was made here, else as it is on record."""
+    place = next((p for p in (results / f"{name}.json", RECORDS / f"{name}.json") if p.exists()), None)
+    return [] if place is None else [(title, str(_json(place).get("table", "")), None)]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """What a benchmark or a pilot has written.
+
+    Raises:
+        InvalidArgument: it is something else.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidArgument(
+            f"{path} cannot be read ({type(error).__name__}); take it away or make it again."
+        ) from error
+    if not isinstance(found, dict):
+        raise InvalidArgument(f"{path} is not what it should be, a JSON object; take it away or make it again.")
+    return found
 
 
 def _cases(claim: str, lines: list[dict[str, Any]], store: _Stores) -> Cases:

@@ -24,8 +24,9 @@ def test_the_benchmark_of_the_estimators_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text(encoding="utf-8"))
-    assert len(found) == 2
-    for case in found.values():
+    assert len(found["problems"]) == 2
+    assert found["table"] == done.stdout.rstrip("\n")
+    for case in found["problems"].values():
         found_methods = [row["method"].partition(":")[0] for row in case["methods"]]
         assert found_methods[:5] == ["auto", "plain", "antithetic", "controls", "sobol"]
         assert set(found_methods[5:]) <= {"martingale", "multilevel"}

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from figures.__main__ import RECORDS, _costs, _faults
+from figures.__main__ import RECORDS, _costs, _text_of
 from figures.cost import draw_cost_curves, draw_tolerance
+from sdewm import InvalidArgument
 from sdewm.claims.report import write_report
 
 BENCH = json.loads((RECORDS / "bench.json").read_text(encoding="utf-8"))
@@ -26,7 +27,7 @@ def test_curves_are_those_of_the_record() -> None:
 
 def test_tolerances_are_those_of_the_record() -> None:
     drawn = draw_tolerance(ESTIMATORS)
-    for name, case in ESTIMATORS.items():
+    for name, case in ESTIMATORS["problems"].items():
         assert sorted(drawn.data[name]["chosen"]) == sorted(row["with pilot"] for row in case["curve"])
         # What this is about: less work, and the more so the smaller the interval.
         gains = [p / c for p, c in zip(drawn.data[name]["plain"], drawn.data[name]["chosen"], strict=True)]
@@ -52,7 +53,13 @@ def test_no_peer_of_the_record_was_wrong(row: dict[str, object]) -> None:
 
 def test_faults_are_shown_where_some_were_injected(tmp_path: Path) -> None:
     kept = RECORDS / "faults.json"
-    assert len(_faults(tmp_path)) == kept.exists()
+    assert len(_text_of("faults", "Faults", tmp_path)) == kept.exists()
     (tmp_path / "faults.json").write_text(json.dumps({"table": "kill -9 <own>"}), encoding="utf-8")
-    ((title, text, figure),) = _faults(tmp_path)
-    assert (title, text, figure) == ("Faults injected and survived", "kill -9 <own>", None)
+    assert _text_of("faults", "Faults", tmp_path) == [("Faults", "kill -9 <own>", None)]
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "[" * 100_000, '{"curves": 1}', '{"curves": [{}], "made": {}}'])
+def test_another_file_in_the_place_of_a_benchmark_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "bench.json").write_text(content, encoding="utf-8")
+    with pytest.raises(InvalidArgument, match=r"bench.json .* again"):
+        _costs(tmp_path, tmp_path / "out")
