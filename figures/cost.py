@@ -90,7 +90,7 @@ def draw_tolerance(found: Mapping[str, Any]) -> Drawing:
             ax.set_xlabel("relative half-width of the 95 % interval of Q + S/2")
             ax.set_ylabel(what)
         axes[0].set_title("Fewer paths for the same truth")
-        axes[0].legend()
+        axes[1].legend()
     caption = (
         "Work of expand(tolerance=...), pilots included, and of plain paths with as many Euler steps as give the same "
         "bias and as many paths as give the same interval (from their measured variance and speed). Seconds are those "

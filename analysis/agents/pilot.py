@@ -8,7 +8,8 @@ analysis/records/pilot-agents.json, the table is a part of the report: it is the
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     with workers(given.workers) as executor:
         if executor is None:
             single_thread()
-        run = map if executor is None else executor.map
-        for record in run(compute, missing):
+        for record in _computed(missing, executor):
             store.write(record)
             print(".", end="", flush=True, file=sys.stderr)
     print(file=sys.stderr)
@@ -62,6 +62,15 @@ def main(arguments: list[str] | None = None) -> int:
     write_whole(given.out or given.results / "pilot-agents.json", (json.dumps(found, indent=1) + "\n").encode())
     print(found["table"])
     return 0
+
+
+def _computed(tasks: Sequence[Task], executor: Executor | None) -> Iterator[Record]:
+    """Each as soon as it is there: none that is done waits for one that takes long."""
+    if executor is None:
+        yield from map(compute, tasks)
+    else:
+        for future in as_completed([executor.submit(compute, task) for task in tasks]):
+            yield future.result()
 
 
 def tasks_of(seeds: int) -> dict[Key, Task]:
