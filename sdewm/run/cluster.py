@@ -1,5 +1,6 @@
 """Many machines by Dask distributed, which schedules, moves and repeats the work; the extra "cluster" brings it."""
 
+import gc
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -39,13 +40,18 @@ def cluster(address: str, timeout: float = 30.0, mixed: bool = False) -> Iterato
         raise MissingExtra(
             "Dask distributed is not installed; install the extra: pip install 'sdewm[cluster]'."
         ) from error
-    try:
-        client = Client(address, timeout=timeout, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise InvalidArgument(
-            f"address must be that of a Dask scheduler that answers within {timeout:g} s, got {address!r}: "
-            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}."
-        ) from error
+    refused = ""
+    with _no_collection():
+        try:
+            client = Client(address, timeout=timeout, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            asked = f"address must be that of a Dask scheduler that answers within {timeout:g} s, got {address!r}"
+            refused = f"{asked}: {reason}."
+    if refused:
+        # Here and now, where no lock of Dask's is held; the error, whose frames hold the client, is gone.
+        gc.collect()
+        raise InvalidArgument(refused)
     with client:
         try:
             client.wait_for_workers(1, timeout=timeout)
@@ -54,6 +60,21 @@ def cluster(address: str, timeout: float = 30.0, mixed: bool = False) -> Iterato
         if not mixed:
             _check_versions(client)
         yield client.get_executor(pure=False), sum(client.nthreads().values())
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """A client that could not be started closes itself when it is collected, and waits for a lock of Dask's to do so.
+
+    While the next one starts, the same thread holds that lock: it would wait for ever.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _own() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Dask distributed on loopback: a real scheduler and real workers, each a process; records equal to the local ones."""
 
+import gc
 import io
 import random
 import sys
@@ -99,6 +100,22 @@ def test_a_scheduler_that_does_not_answer_is_named(address: str) -> None:
     refused = pytest.raises(InvalidArgument, match="address must be that of a Dask scheduler")
     with refused, cluster(address, timeout=0.5):
         pass
+
+
+def test_a_client_that_could_not_start_is_gone_before_the_next_one_starts() -> None:
+    """Collected while another one starts, it would wait for a lock that the same thread holds."""
+    from distributed import Client
+
+    def left() -> int:
+        return sum(type(thing) is Client for thing in gc.get_objects())
+
+    before, enabled = left(), gc.isenabled()
+    for _ in range(3):
+        with pytest.raises(InvalidArgument) as caught, cluster("tcp://127.0.0.1:1", timeout=0.2):
+            pass
+        assert caught.value.__context__ is None
+        assert left() <= before
+    assert gc.isenabled() is enabled
 
 
 def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
