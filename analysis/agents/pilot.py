@@ -5,11 +5,8 @@ the open-loop errors in the agent's own episodes, those relative to plain traini
 analysis/records/pilot-agents.json, the table is a part of the report: it is the sweep over the weights of the penalty.
 """
 
-import argparse
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from sdewm.claims import Cell
-from sdewm.claims.tasks import Task, compute
-from sdewm.run import Record, Store
-from sdewm.run.blocks import default_workers, single_thread, workers
-from sdewm.run.store import provenance, write_whole
+from sdewm.claims.tasks import Task
+from sdewm.run import Record
 
+from ..pilot import pilot
 from .e6 import PenaltyPredicts
 from .reading import CLEAN
 from .setting import PILOT, cell
@@ -41,36 +37,9 @@ Key = tuple[str, int, int]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what is not on record, and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.agents.pilot", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=default_workers())
-    parser.add_argument("--results", type=Path, default=Path("results/agents-pilot"))
-    parser.add_argument("--out", type=Path, help="file for the table, by default pilot-agents.json in the results")
-    given = parser.parse_args(arguments)
-    store, tasks = Store(given.results / "records"), tasks_of(given.seeds)
-    missing = [task for task in tasks.values() if store.find(task.key) is None]
-    with workers(given.workers) as executor:
-        if executor is None:
-            single_thread()
-        for record in _computed(missing, executor):
-            store.write(record)
-            print(".", end="", flush=True, file=sys.stderr)
-    print(file=sys.stderr)
-    found = {"schema": 1, "made": provenance(), "seeds": [PILOT + seed for seed in range(given.seeds)]}
-    found["table"] = table({key: store.find(task.key) for key, task in tasks.items()}, given.seeds)
-    write_whole(given.out or given.results / "pilot-agents.json", (json.dumps(found, indent=1) + "\n").encode())
-    print(found["table"])
-    return 0
-
-
-def _computed(tasks: Sequence[Task], executor: Executor | None) -> Iterator[Record]:
-    """Each as soon as it is there: none that is done waits for one that takes long."""
-    if executor is None:
-        yield from map(compute, tasks)
-    else:
-        for future in as_completed([executor.submit(compute, task) for task in tasks]):
-            yield future.result()
+    """Exit code 0, or 2 for a wrong argument."""
+    own = {"name": "analysis.agents.pilot", "description": __doc__ or ""}
+    return pilot(tasks_of, table, arguments, results=Path("results/agents-pilot"), seeds=2, **own)
 
 
 def tasks_of(seeds: int) -> dict[Key, Task]:

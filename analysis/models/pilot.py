@@ -4,7 +4,6 @@ Prints, for each setting, the mean over the pilot seeds of the open-loop error 2
 Jacobian norm, relative to plain training; analysis/protocol/*.md say how a setting is chosen from that.
 """
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from sdewm.claims.tasks import Task, compute
-from sdewm.run import Record, Store
-from sdewm.run.blocks import default_workers, single_thread, workers
+from sdewm.claims.tasks import Task
+from sdewm.run import Record
 
+from ..pilot import pilot
 from .e6 import LongHorizon
 from .setting import PILOT, TASKS, cell
 
@@ -40,30 +39,19 @@ TRIED: Mapping[str, Sequence[Mapping[str, Any]]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what is not on record, and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.models.pilot", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=default_workers())
-    parser.add_argument("--results", type=Path, default=Path("results/pilot"))
-    given = parser.parse_args(arguments)
-    store, claim = Store(given.results / "records"), LongHorizon()
-    tasks = {
-        (arm, number, seed): Task(claim, _cell(arm, changed, PILOT + seed), "pilot")
-        for seed in range(given.seeds)
+    """Exit code 0, or 2 for a wrong argument."""
+    own = {"name": "analysis.models.pilot", "description": __doc__ or ""}
+    return pilot(tasks_of, table, arguments, results=Path("results/pilot"), seeds=3, **own)
+
+
+def tasks_of(seeds: int) -> dict[tuple[str, int, int], Task]:
+    """The tasks by arm, number of the setting and number of the seed."""
+    return {
+        (arm, number, seed): Task(LongHorizon(), _cell(arm, changed, PILOT + seed), "pilot")
+        for seed in range(seeds)
         for arm, settings in TRIED.items()
         for number, changed in enumerate(settings)
     }
-    missing = [task for task in tasks.values() if store.find(task.key) is None]
-    with workers(given.workers) as executor:
-        if executor is None:
-            single_thread()
-        run = map if executor is None else executor.map
-        for record in run(compute, missing):
-            store.write(record)
-            print(".", end="", flush=True, file=sys.stderr)
-    print(file=sys.stderr)
-    print(table({key: store.find(task.key) for key, task in tasks.items()}, given.seeds))
-    return 0
 
 
 def _cell(arm: str, changed: Mapping[str, Any], seed: int) -> Any:
