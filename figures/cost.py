@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from sdewm.claims.style import COLOURS, GREY, MARKERS, new_figure, style
 
-from .kit import Drawing
+from .kit import Drawing, legend_below
 
 LABELS = {
     "paths": "paths",
@@ -90,7 +90,7 @@ def draw_tolerance(found: Mapping[str, Any]) -> Drawing:
             ax.set_xlabel("relative half-width of the 95 % interval of Q + S/2")
             ax.set_ylabel(what)
         axes[0].set_title("Fewer paths for the same truth")
-        axes[1].legend()
+        legend_below(figure, axes[0], 2)
     caption = (
         "Work of expand(tolerance=...), pilots included, and of plain paths with as many Euler steps as give the same "
         "bias and as many paths as give the same interval (from their measured variance and speed). Seconds are those "
