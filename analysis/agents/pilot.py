@@ -23,11 +23,12 @@ from .reading import CLEAN
 from .setting import PILOT, cell
 
 WEIGHTS = (0.001, 0.01, 0.1)
+DRIFTS = (0.01, 0.03, 0.1, 0.3, 1.0)
 TRIED: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "plain": [{}],
     "penalty, prior map": [{"penalty": {"of": "prior", "kind": "frobenius", "weight": weight}} for weight in WEIGHTS],
     "drift in training": [
-        {"injection": {"block": "z", "kind": "drift", "unit": "whitened", "size": size}} for size in (0.1, 0.3, 1.0)
+        {"injection": {"block": "z", "kind": "drift", "unit": "whitened", "size": size}} for size in DRIFTS
     ],
     "zero drift in training": [
         {"injection": {"block": "z", "kind": "zero drift", "unit": "whitened", "size": size}} for size in (0.1, 0.3)

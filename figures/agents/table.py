@@ -22,10 +22,15 @@ def agent_tables(cases: Cases) -> dict[str, list[Row]]:
     Args:
         cases: those of E3, which has all arms.
     """
-    arms = arms_of(records_of(cases))
+    records = records_of(cases)
+    arms = arms_of(records)
     return {
         "Return, mean over seeds [95 % interval] (seeds)": list(_returns(arms)),
-        "Mean return while training, and open-loop errors": list(_training(arms)),
+        "Training, open-loop errors, Jacobian of the prior map": [
+            *_training(arms),
+            *_jacobian(arms),
+            _lost(arms, records),
+        ],
     }
 
 
@@ -46,6 +51,22 @@ def _training(arms: Arms) -> Iterator[Row]:
             name = f"open loop/{where}"
             errors = (np.sqrt([float(r.arrays[name][steps - 1]) for r in found]) for found in arms.values())
             yield (f"error, episodes of {where} actions", str(steps), *(_cell(each, 3) for each in errors))
+
+
+def _jacobian(arms: Arms) -> Iterator[Row]:
+    for norm in ("frobenius, raw", "frobenius, whitened", "spectral, whitened"):
+        norms = (np.array([float(r.values["jacobian"][norm]) for r in found]) for found in arms.values())
+        yield (f"Jacobian, {norm}", "1", *(_cell(each, 2) for each in norms))
+
+
+def _lost(arms: Arms, records: Sequence[Record]) -> Row:
+    """How many runs left the numbers; an arm of which fewer than two are left has no column."""
+    lost = [record.key["settings"]["arm"] for record in records if record.values["diverged"]]
+    return (
+        "runs that left the numbers",
+        "",
+        *(f"{lost.count(name)} of {len(arms[name]) + lost.count(name)}" for name in arms),
+    )
 
 
 def _curves(found: Sequence[Record]) -> Array:

@@ -147,7 +147,8 @@ def test_figures_and_tables_show_what_is_on_record() -> None:
             "open loop/own": np.linspace(0.01, 0.5, 100) * np.exp(wobble(seed, 0.1)),
             "open loop/random": np.linspace(0.01, 0.4, 100) * np.exp(wobble(seed, 0.1)),
         }
-        return {"returns": {key: [own - 5.0, own + 5.0] for key in evaluations()}}, arrays
+        norms = dict.fromkeys(("frobenius, raw", "frobenius, whitened", "spectral, whitened"), 3.0)
+        return {"returns": {key: [own - 5.0, own + 5.0] for key in evaluations()}, "jacobian": norms}, arrays
 
     for row in AGENTS:
         claim = row.claim
@@ -155,9 +156,14 @@ def test_figures_and_tables_show_what_is_on_record() -> None:
         drawing = FIGURES[claim.id](cases)
         assert drawing.caption
         assert drawing.data
-    tables = agent_tables({"case": ({}, made(PenaltyHelps(), "noise", content, drawn=True))})
+    records = made(PenaltyHelps(), "noise", content, drawn=True)
+    records[1] = Record(records[1].key, {"diverged": "step 3"}, {})
+    tables = agent_tables({"case": ({}, records)})
     head, first, *_ = tables["Return, mean over seeds [95 % interval] (seeds)"]
     assert head == ("perturbation", "strength", *ARMS)
     assert first[:2] == ("clean", "0")
     assert first[2].startswith("600 [")
-    assert first[2].endswith("(5)")
+    assert first[2].endswith("(4)")
+    *_, norms, lost = tables["Training, open-loop errors, Jacobian of the prior map"]
+    assert norms == ("Jacobian, spectral, whitened", "1", *(f"3.00 [3.00 3.00] ({n})" for n in (4, 5, 5, 5, 5, 5)))
+    assert lost == ("runs that left the numbers", "", "1 of 5", *("0 of 5",) * 5)
