@@ -18,10 +18,10 @@ POINTS, FACTOR = 50.0, 0.95
 class AgentArms(PairedArms, ABC):
     """Two arms of agents that are trained on cartpole-swingup.
 
-    The control judges what it does to leave out a drift error in training, which does harm.
+    The control judges what it does to leave out a large drift error in training, which does harm.
     """
 
-    known = ("drift in training", "plain")
+    known = ("large drift in training", "plain")
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         """Both arms, and all the others where they are drawn."""

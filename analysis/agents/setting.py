@@ -24,7 +24,7 @@ PERTURBED: Mapping[str, Sequence[float]] = {
 INJECTED = (0.1, 0.3, 1.0)
 
 PRIOR = {"of": "prior", "kind": "frobenius", "weight": 0.001}
-DRIFT = {"block": "z", "kind": "drift", "unit": "whitened", "size": 0.1}
+DRIFT = {"block": "z", "kind": "drift", "unit": "whitened", "size": 0.03}
 # What the arms differ in. Doses and weights: analysis/protocol/agents.md says how they were chosen.
 ARMS: Mapping[str, Mapping[str, Any]] = {
     "plain": {},
@@ -33,6 +33,8 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "penalty, filter map": {"penalty": {**PRIOR, "of": "filter"}},
     "drift in training": {"injection": DRIFT},
     "drift in training, penalty": {"injection": DRIFT, "penalty": PRIOR},
+    # What is known to do harm, for the controls.
+    "large drift in training": {"injection": {**DRIFT, "size": 0.1}},
 }
 # What the full budget adds: the paper's proxy for the size of an error, and controls of the penalties.
 MORE_ARMS: Mapping[str, Mapping[str, Any]] = {

@@ -71,6 +71,6 @@ def test_the_table_of_the_pilot_has_a_line_a_setting_whatever_is_there() -> None
 
     keys = [(arm, number, 0) for arm, settings in TRIED.items() for number in range(len(settings))]
     assert len(table(dict.fromkeys(keys), 1).splitlines()) == 1 + len(keys)
-    found = table({("plain", 0, 0): record(1.0), ("drift in training", 1, 0): record(2.0)}, 1).splitlines()
+    found = table({("plain", 0, 0): record(1.0), ("drift in training", 3, 0): record(2.0)}, 1).splitlines()
     (line,) = (line for line in found if line.startswith("drift") and "size=0.3" in line)
     assert line.split()[-7:] == ["200", "200", "2", "2", "2", "0", "9"]
