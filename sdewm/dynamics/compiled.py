@@ -16,6 +16,7 @@ from typing import Any, cast, final
 import torch
 from torch import Tensor, fx
 
+from .bias import leave_biases_alone
 from .elementary import TABLE
 from .member import Member, State
 from .recorded import NotRecorded, Recording, Slot, record
@@ -256,6 +257,7 @@ def _code(recording: Recording, shape: Shape) -> Code:
             shape.confirm(recording)
             graph = recording.graph()
             simplify(graph)
+            leave_biases_alone(graph)
             found = Code(graph, _lift(graph))
             for node in graph.graph.nodes:
                 node.meta = {}  # which holds the recorded tensors
