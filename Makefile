@@ -72,7 +72,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, found " + sys.version.split()[0] + "; set PYTHON=...")'
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	$(if $(TORCH_INDEX),PIP_CONSTRAINT=constraints.txt .venv-bench/bin/python -m pip install -q --index-url $(TORCH_INDEX) torch)
-	PIP_CONSTRAINT=constraints.txt .venv-bench/bin/python -m pip install -q -e .
+	PIP_CONSTRAINT=constraints.txt .venv-bench/bin/python -m pip install -q -e ".[cluster]"
 	@for peer in $(PEERS); do \
 		PIP_CONSTRAINT=constraints-bench.txt .venv-bench/bin/python -m pip install -q $$peer >.venv-bench/$$peer.log 2>&1 \
 		|| echo "$$peer is not installed, see .venv-bench/$$peer.log"; \

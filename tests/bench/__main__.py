@@ -18,7 +18,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 SCHEMA = 1
-PARTS = ("rows", "memory", "workers", "curves", "penalty")
+PARTS = ("rows", "memory", "workers", "scale", "curves", "penalty")
 PACKAGES = ("sdewm", "torch", "torchsde", "numpy", "jax", "jaxlib", "diffrax", "lineax", "equinox", "numba")
 
 
@@ -50,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         "memory": {},
         "workers": {},
         "workers, compiled": {},
+        "scale": {},
         "penalty": {},
         "curves": [],
     }
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
             if options.rows is not None and problem.name not in options.rows:
                 continue
             print(f"{problem.name} ...", file=sys.stderr, flush=True)
-            sized = problem.sized(512, 10) if options.smoke else problem
+            sized = problem.sized(512, 2) if options.smoke else problem
             result["rows"].append(row(sized, rounds, math.inf if options.smoke else 40.0))
     _rest(result, options.parts, options.smoke)
     result["made"]["load_after"] = os.getloadavg()
@@ -73,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _rest(result: dict[str, Any], parts: list[str], smoke: bool) -> None:
     from dataclasses import replace
 
-    from . import memory, penalty, scaling
+    from . import memory, penalty, scale, scaling
 
     small = replace(scaling.LONG, paths=8192, steps=4)
     if "memory" in parts:
@@ -90,6 +91,9 @@ def _rest(result: dict[str, Any], parts: list[str], smoke: bool) -> None:
         if not smoke:
             longer = replace(scaling.LONG, paths=2 * scaling.LONG.paths)
             result["workers, compiled"] = scaling.throughput(longer, tuple(range(1, most + 1)), compiled=True)
+    if "scale" in parts:
+        print("scale ...", file=sys.stderr, flush=True)
+        result["scale"] = scale.measure(8192, 2, 1, 4, tuple(scale.KINDS)[:2]) if smoke else scale.measure()
     if "penalty" in parts:
         print("penalty ...", file=sys.stderr, flush=True)
         result["penalty"] = penalty.measure(20, 200, 1, 3) if smoke else penalty.measure(200, 2500, 9, 24)

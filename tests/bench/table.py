@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from . import penalty
+from . import penalty, scale
 from .goals import goals
 
 HEADER = "".join(
@@ -30,7 +30,7 @@ def table(result: Mapping[str, Any]) -> str:
     for row in result["rows"]:
         lines += ["", f"{row['title']}  ({row['paths']} paths, {row['steps']} steps)", HEADER]
         lines += [_peer(peer) for peer in row["peers"] if peer["status"] != "left out"]
-    for part in (_memory, _workers, _penalty, _curves, goals):
+    for part in (_memory, _workers, _scale, _penalty, _curves, goals):
         lines += part(result)
     return "\n".join(lines)
 
@@ -63,6 +63,10 @@ def _memory(result: Mapping[str, Any]) -> list[str]:
 
 def _workers(result: Mapping[str, Any]) -> list[str]:
     return [line for key in ("workers", "workers, compiled") for line in _throughput(result.get(key) or {})]
+
+
+def _scale(result: Mapping[str, Any]) -> list[str]:
+    return scale.table(result.get("scale") or {})  # older records have none
 
 
 def _penalty(result: Mapping[str, Any]) -> list[str]:

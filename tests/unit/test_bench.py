@@ -57,6 +57,8 @@ def test_a_smoke_run_has_memory_workers_and_curves(smoke: dict[str, Any]) -> Non
     assert smoke["memory"]["runs"][0]["mib"] > 0
     assert smoke["workers"]["counts"] == [1]
     assert smoke["workers"]["machine_ratio_by_cpu"] == 1.0
+    assert smoke["scale"]["equal"] is True
+    assert list(smoke["scale"]["rows"]) == ["this process alone", "threads"]
     assert {c["curve"] for c in smoke["curves"]} == CURVES
     assert all(len(c["sizes"]) == len(c.get("cpu_seconds", c.get("wall_seconds"))) for c in smoke["curves"])
 
