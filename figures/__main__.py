@@ -19,6 +19,7 @@ from . import FIGURES
 from .agents.table import agent_tables
 from .bounds.tightness import draw_tightness, tightness_table
 from .cost import draw_cost_curves, draw_tolerance
+from .findings import findings
 from .kit import Cases, Drawing
 from .models.table import as_csv, as_text, learned_tables
 
@@ -70,6 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
                 f"--budget {verdicts.get('budget', 'standard')} --seed {verdicts.get('seed', 0)}",
                 notation=NOTATION,
                 appendix=[
+                    *_findings(verdicts),
                     *_tightness(verdicts, store, given.out),
                     *_learned(verdicts, store, given.out),
                     *_agents(verdicts, store, given.out),
@@ -99,6 +101,12 @@ class _Stores:
     def read(self, name: str) -> Record | None:
         """The record of this name in the first place that has it."""
         return next((record for place in self.places if (record := place.read(name)) is not None), None)
+
+
+def _findings(verdicts: dict[str, Any]) -> list[tuple[str, str, None]]:
+    """The paper's claims about training, a paragraph each."""
+    text = findings(verdicts["verdicts"])
+    return [("What the paper's empirical claims come to here", text, None)] if text else []
 
 
 def _tightness(verdicts: dict[str, Any], store: _Stores, out: Path) -> list[tuple[str, str, tuple[Path, str] | None]]:

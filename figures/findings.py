@@ -1,0 +1,55 @@
+"""What the paper's empirical claims come to here, in words that are made from the verdicts."""
+
+from collections.abc import Mapping, Sequence
+from textwrap import fill
+from typing import Any
+
+WIDTH = 110
+MEANING = {
+    "holds": "reproduces at this scale",
+    "violated": "does not reproduce at this scale",
+    "inconclusive": "is open",
+    "hypothesis fails": "cannot be asked",
+}
+COUNTED = {"holds": "reproduce", "violated": "do not", "inconclusive": "open", "hypothesis fails": "cannot be asked"}
+
+
+def findings(lines: Sequence[Mapping[str, Any]], group: str = "E") -> str:
+    """A paragraph a claim: its statement, then case by case what came of it; decisive verdicts counted apart.
+
+    Args:
+        lines: of the verdicts.
+        group: what the names of the claims begin with.
+
+    Returns:
+        Text, empty where there is no such claim.
+    """
+    chosen = [line for line in lines if str(line["claim"]).startswith(group)]
+    if not chosen:
+        return ""
+    names = sorted({str(line["claim"]) for line in chosen})
+    paragraphs = [_filled(f"{_counts(chosen)}. What does not reproduce has an effect below the smallest that matters.")]
+    for name in names:
+        own = [line for line in chosen if line["claim"] == name]
+        parts = [f"{name}, {_counts(own)}. {own[0]['statement']}", *map(_case, own)]
+        paragraphs.append("\n".join(map(_filled, parts)))
+    return "\n\n".join(paragraphs)
+
+
+def _filled(text: str) -> str:
+    return fill(text, WIDTH, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False)
+
+
+def _counts(lines: Sequence[Mapping[str, Any]]) -> str:
+    outcomes = [str(line["verdict"]["outcome"]) for line in lines]
+    said = [f"{outcomes.count(each)} {word}" for each, word in COUNTED.items() if each in outcomes]
+    decisive = outcomes.count("holds") + outcomes.count("violated")
+    return f"{decisive} of {len(outcomes)} cases decided: {', '.join(said)}"
+
+
+def _case(line: Mapping[str, Any]) -> str:
+    verdict, control = line["verdict"], line.get("control") or {}
+    reason = str(verdict["reason"]).partition("; ")[0]
+    meaning = MEANING.get(str(verdict["outcome"]), str(verdict["outcome"]))
+    checked = f" Control: {control['outcome']}." if "outcome" in control else ""
+    return f"  {line['case']}: {meaning}. {reason[:1].upper()}{reason[1:]}.{checked}"
