@@ -10,8 +10,9 @@ from .e3 import ROWS as E3
 from .e4 import ROWS as E4
 from .e5 import ROWS as E5
 from .e6 import ROWS as E6
+from .solves import ROWS as SOLVES
 
-AGENTS: tuple[Row, ...] = (*E1, *E2, *E3, *E4, *E5, *E6)
+AGENTS: tuple[Row, ...] = (*SOLVES, *E1, *E2, *E3, *E4, *E5, *E6)
 
 # Records of the standard budget come with the project: training these agents takes over an hour on two cores.
 RECORDS = Path(__file__).parents[1] / "records" / "agents"

@@ -54,7 +54,9 @@ def detectable(values: Values, level: float = 0.95, power: float = 0.8) -> float
     return float(quantiles.sum() * x.std(ddof=1) / math.sqrt(len(x)))
 
 
-def paired(differences: Values, allowed: Interval, level: float = 0.95, *, what: str, unit: str = "") -> Verdict:
+def paired(
+    differences: Values, allowed: Interval, level: float = 0.95, *, what: str, unit: str = "", each: str = "pairs"
+) -> Verdict:
     """Judge whether the mean of paired differences lies in `allowed`, by Student's interval.
 
     Holds if the interval lies inside, violated if it lies outside, else inconclusive. Its reason says how large an
@@ -66,6 +68,7 @@ def paired(differences: Values, allowed: Interval, level: float = 0.95, *, what:
         level: confidence level.
         what: what was measured, in words.
         unit: of the differences, for the reason.
+        each: what there is one number of, for the reason: single numbers are judged like differences.
 
     Raises:
         InvalidArgument: there are fewer than two pairs, a difference is not finite, or `allowed` is no interval.
@@ -85,7 +88,7 @@ def paired(differences: Values, allowed: Interval, level: float = 0.95, *, what:
     low, high = student_interval(x, level)
     suffix = f" {unit}" if unit else ""
     reason = (
-        f"{what} is {x.mean():.3g} [{low:.3g}, {high:.3g}]{suffix} over {len(x)} pairs, allowed [{low_border:.3g}, "
+        f"{what} is {x.mean():.3g} [{low:.3g}, {high:.3g}]{suffix} over {len(x)} {each}, allowed [{low_border:.3g}, "
         f"{high_border:.3g}]; {detectable(x, level):.2g} from a border would be told with power .8"
     )
     return decide(

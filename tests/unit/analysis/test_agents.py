@@ -15,6 +15,7 @@ from analysis.agents.e5 import PenaltySpeeds
 from analysis.agents.e6 import HORIZONS, PenaltyPredicts
 from analysis.agents.measure import evaluations
 from analysis.agents.setting import ARMS, MORE_ARMS, PILOT, SEEDS, cell, seeds, small
+from analysis.agents.solves import Solves
 from analysis.arms import PairedArms
 from analysis.growth import AT_MOST, MORE
 from figures.agents import FIGURES
@@ -106,6 +107,19 @@ def test_growth_in_imagination_and_its_cost(
         found, control = outcomes(claim, case, content)
         assert found is outcome
         assert control is (VIOLATED if outcome is HOLDS else HOLDS)
+
+
+@pytest.mark.parametrize(
+    ("level", "width", "expected"), [(800, 50, HOLDS), (600, 50, VIOLATED), (720, 200, INCONCLUSIVE)]
+)
+def test_whether_the_task_is_learned(level: float, width: float, expected: Outcome) -> None:
+    def content(arm: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        own = level if arm == "plain" else 200.0
+        return {"returns": {"clean": [own + wobble(seed, width)] * 2}}, {}
+
+    claim = Solves()
+    assert outcomes(claim, claim.cases[0], content) == (expected, VIOLATED)
+    assert "over 5 agents" in claim.judge(claim.cases[0], made(claim, claim.cases[0], content)).reason
 
 
 def test_a_run_that_diverged_is_named() -> None:
