@@ -9,7 +9,7 @@ from sdewm.run import Record
 from ..arms import Arm, PairedArms
 from .measure import compute
 from .reading import of_arm
-from .setting import ARMS, cells
+from .setting import ARMS, cells, more_cells
 
 # Smallest relevant effects: a twentieth of the largest return, and of an error.
 POINTS, FACTOR = 50.0, 0.95
@@ -25,7 +25,10 @@ class AgentArms(PairedArms, ABC):
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         """Both arms, and all the others where they are drawn."""
-        return cells([arm for arm in ARMS if drawn or arm in self.judged], scale)
+        return [
+            *cells([arm for arm in ARMS if drawn or arm in self.judged], scale),
+            *(more_cells(scale) if drawn else ()),
+        ]
 
     def compute(self, cell: Cell) -> Result:
         """Train and measure."""

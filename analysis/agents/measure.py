@@ -66,7 +66,8 @@ def train(cell: Cell) -> TrainedAgent:
     settings = AgentSettings(environment_steps=s["environment steps"], **changes.get("training", {}))
     injection = Injection(**changes["injection"]) if "injection" in changes else None
     penalty = Penalty(**changes["penalty"]) if "penalty" in changes else None
-    return train_agent(s["task"], settings, seed=cell.seed, injection=injection, places=PLACES, penalty=penalty)
+    errors: dict[str, Any] = {"injection": injection, "places": PLACES, "penalty": penalty}
+    return train_agent(s["task"], settings, seed=cell.seed, pixels=changes.get("pixels"), **errors)
 
 
 def evaluations() -> tuple[str, ...]:

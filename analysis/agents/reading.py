@@ -15,8 +15,8 @@ CLEAN = "clean"
 
 
 def of_arm(records: Sequence[Record], arm: str, task: str = TASK) -> dict[int, Record]:
-    """The records of one arm, by seed."""
-    whole = [record for record in records if record.key["settings"]["measured"]]
+    """The records of one arm, by seed; small agents are not among them."""
+    whole = [record for record in records if "returns" in record.key["settings"]["measured"]]
     return by_seed(whole, task=task, arm=arm)
 
 

@@ -7,12 +7,10 @@ from typing import Any
 from sdewm.claims import Cell
 
 TASK = "cartpole-swingup"
-# Beside the task of the standard budget: what the full one adds.
-MORE_TASKS = ("walker-walk",)
 SEEDS = 5
 # Pilots, in which doses and weights were chosen, have seeds from here on; no claim is judged on one of them.
 PILOT = 1000
-ENVIRONMENT_STEPS, SMALL_STEPS = 40_000, 10_000
+ENVIRONMENT_STEPS, SMALL_STEPS = 40_000, 6_000
 # Episodes a cell of an evaluation, the same starts for each agent and each perturbation.
 EPISODES, PLAY_SEED = 5, 500
 PERTURBED: Mapping[str, Sequence[float]] = {
@@ -43,6 +41,12 @@ MORE_ARMS: Mapping[str, Mapping[str, Any]] = {
     "batch 64": {"training": {"batch": 64, "train_ratio": 320.0}},
     "noise injection": {"training": {"observation_noise": 0.03}},
     "weight decay": {"training": {"weight_decay": 0.01}},
+    "plain, pixels": {"pixels": 32},
+    "penalty, prior map, pixels": {"pixels": 32, "penalty": PRIOR},
+}
+# Other tasks of the full budget: the arms that are trained on them, and environment steps.
+ELSEWHERE: Mapping[str, tuple[Sequence[str], int]] = {
+    "walker-walk": (("plain", "zero drift in training", "penalty, prior map"), 150_000),
 }
 # Seconds on one thread, for the order of the work and the time left.
 COST = 300.0
@@ -71,17 +75,38 @@ def cell(arm: str, seed: int, *, task: str = TASK, changed: Any = None, steps: i
         "environment steps": steps,
         "episodes": EPISODES,
         "play seed": PLAY_SEED,
-        "measured": ["returns", "growth", "open loop"],
+        # Errors of images are another matter than those of states.
+        "measured": ["returns"] if "pixels" in changes else ["returns", "growth", "open loop"],
     }
-    return Cell("agent", settings, seed, cost=COST * (1.3 if "penalty" in changes else 1.0))
+    cost = (
+        COST
+        * steps
+        / ENVIRONMENT_STEPS
+        * (1.3 if "penalty" in changes else 1.0)
+        * (8.0 if "pixels" in changes else 1.0)
+    )
+    return Cell("agent", settings, seed, cost=cost)
 
 
-def small(seed: int, steps: int = SMALL_STEPS) -> Cell:
-    """An agent that is trained for less than a minute, of which only clean returns and the learning curve are kept."""
-    whole = cell("plain", seed, steps=steps)
-    return replace(whole, settings={**whole.settings, "measured": []}, cost=60.0)
+def small(seed: int, changed: Any = None) -> Cell:
+    """An agent that is trained for less than a minute, of which clean returns and open-loop errors are kept."""
+    whole = cell("plain", seed, changed=changed, steps=SMALL_STEPS)
+    return replace(whole, settings={**whole.settings, "measured": ["open loop"]}, cost=60.0)
 
 
 def cells(arms: Sequence[str], scale: float) -> list[Cell]:
     """One cell an arm and seed."""
     return [cell(arm, seed) for arm in arms for seed in seeds(scale)]
+
+
+def more_cells(scale: float) -> list[Cell]:
+    """What the full budget shows beside what is judged: more arms, images, another task."""
+    if scale <= 1.0:
+        return []
+    elsewhere = [
+        cell(arm, seed, task=task, steps=steps)
+        for task, (arms, steps) in ELSEWHERE.items()
+        for arm in arms
+        for seed in seeds(scale)
+    ]
+    return [*cells(tuple(MORE_ARMS), scale), *elsewhere]

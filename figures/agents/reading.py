@@ -27,7 +27,7 @@ def records_of(cases: Cases) -> list[Record]:
 
 def arms_of(records: Sequence[Record], names: Sequence[str] = (), task: str = TASK) -> dict[str, list[Record]]:
     """The records of each arm that did not diverge, in the order of their seeds; all arms where none are named."""
-    whole = [record for record in records if record.key["settings"]["measured"]]
+    whole = [record for record in records if "returns" in record.key["settings"]["measured"]]
     wanted = names or list(dict.fromkeys(record.key["settings"]["arm"] for record in whole))
     found = {
         name: [r for r in by_seed(whole, task=task, arm=name).values() if not r.values["diverged"]] for name in wanted

@@ -22,16 +22,18 @@ def agent_tables(cases: Cases) -> dict[str, list[Row]]:
     Args:
         cases: those of E3, which has all arms.
     """
-    records = records_of(cases)
-    arms = arms_of(records)
-    return {
-        "Return, mean over seeds [95 % interval] (seeds)": list(_returns(arms)),
-        "Training, open-loop errors, Jacobian of the prior map": [
+    whole = records_of(cases)
+    tables: dict[str, list[Row]] = {}
+    for task in dict.fromkeys(str(record.key["settings"]["task"]) for record in whole):
+        records = [record for record in whole if record.key["settings"]["task"] == task]
+        arms = arms_of(records, task=task)
+        tables[f"{task}: return, mean over seeds [95 % interval] (seeds)"] = list(_returns(arms))
+        tables[f"{task}: training, open-loop errors, Jacobian of the prior map"] = [
             *_training(arms),
             *_jacobian(arms),
             _lost(arms, records),
-        ],
-    }
+        ]
+    return tables
 
 
 def _returns(arms: Arms) -> Iterator[Row]:
@@ -49,13 +51,16 @@ def _training(arms: Arms) -> Iterator[Row]:
     for where in ("own", "random"):
         for steps in HORIZONS:
             name = f"open loop/{where}"
-            errors = (np.sqrt([float(r.arrays[name][steps - 1]) for r in found]) for found in arms.values())
+            errors = (_errors(found, name, steps) for found in arms.values())
             yield (f"error, episodes of {where} actions", str(steps), *(_cell(each, 3) for each in errors))
 
 
 def _jacobian(arms: Arms) -> Iterator[Row]:
     for norm in ("frobenius, raw", "frobenius, whitened", "spectral, whitened"):
-        norms = (np.array([float(r.values["jacobian"][norm]) for r in found]) for found in arms.values())
+        norms = (
+            np.array([float(r.values["jacobian"][norm]) for r in found if "jacobian" in r.values])
+            for found in arms.values()
+        )
         yield (f"Jacobian, {norm}", "1", *(_cell(each, 2) for each in norms))
 
 
@@ -69,10 +74,18 @@ def _lost(arms: Arms, records: Sequence[Record]) -> Row:
     )
 
 
+def _errors(found: Sequence[Record], name: str, steps: int) -> Array:
+    squares = [float(record.arrays[name][steps - 1]) for record in found if name in record.arrays]
+    result: Array = np.sqrt(np.array(squares, dtype=float))
+    return result
+
+
 def _curves(found: Sequence[Record]) -> Array:
     return np.array([record.arrays["curve"].mean() for record in found], dtype=float)
 
 
 def _cell(values: Array, digits: int) -> str:
+    if len(values) < 2:
+        return "not measured"
     low, high = student_interval(values, LEVEL)
     return f"{values.mean():.{digits}f} [{low:.{digits}f} {high:.{digits}f}] ({len(values)})"

@@ -1,5 +1,6 @@
 """Claims about agents: judged on made-up records, where the answer is known; no judge sees what is expected."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,16 @@ from analysis.agents.e3 import PenaltyHelps
 from analysis.agents.e4 import ERROR, RETURN, PenaltyStabilises
 from analysis.agents.e5 import PenaltySpeeds
 from analysis.agents.e6 import HORIZONS, PenaltyPredicts
-from analysis.agents.measure import evaluations
-from analysis.agents.setting import ARMS, MORE_ARMS, PILOT, SEEDS, cell, seeds, small
+from analysis.agents.measure import compute, evaluations
+from analysis.agents.reading import of_arm
+from analysis.agents.setting import ARMS, ELSEWHERE, MORE_ARMS, PILOT, SEEDS, cell, seeds, small
 from analysis.agents.solves import Solves
 from analysis.arms import PairedArms
 from analysis.growth import AT_MOST, MORE
 from figures.agents import FIGURES
 from figures.agents.table import agent_tables
 from sdewm import Outcome
+from sdewm.claims.tasks import Task
 from sdewm.run import Record
 
 HOLDS, VIOLATED, INCONCLUSIVE = Outcome.HOLDS, Outcome.VIOLATED, Outcome.INCONCLUSIVE
@@ -139,10 +142,39 @@ def test_arms_differ_in_what_their_names_say() -> None:
         other = cell(arm, 3)
         assert other.seed == plain.seed
         differing = {name for name in plain.settings if plain.settings[name] != other.settings[name]}
-        assert differing <= {"arm", "changes"}
+        assert differing <= {"arm", "changes", *(("measured",) if "pixels" in arm else ())}
     assert max(seeds(8.0)) < PILOT
     assert len(seeds(1.0)) == SEEDS
-    assert not small(0).settings["measured"]
+    assert "returns" not in small(0).settings["measured"]
+
+
+def test_the_full_budget_has_more_arms_images_and_another_task_which_no_claim_judges() -> None:
+    claim = PenaltyHelps()
+    standard, full = (claim.cells("noise", scale, 0, True) for scale in (1.0, 8.0))
+    assert {each.settings["arm"] for each in standard} == set(ARMS)
+    assert {each.settings["arm"] for each in full} == {*ARMS, *MORE_ARMS}
+    assert {each.settings["task"] for each in full} == {"cartpole-swingup", *ELSEWHERE}
+    (images,) = (each for each in full if each.settings["arm"] == "plain, pixels" and each.seed == 0)
+    assert images.settings["changes"] == {"pixels": 32}
+    records = [Record(Task(claim, each, "full").key, {"diverged": None}, {}) for each in full]
+    judged = of_arm(records, "plain")
+    assert sorted(judged) == list(seeds(8.0))
+    assert all(record.key["settings"]["task"] == "cartpole-swingup" for record in judged.values())
+
+
+@pytest.mark.slow
+def test_another_task_is_trained_and_measured_by_the_same_code() -> None:
+    pytest.importorskip("dm_control")
+    hardly = {"training": {"prefill": 1, "train_ratio": 0.5}}
+    whole = cell("plain", 0, task="walker-walk", changed=hardly, steps=2000)
+    found = compute(replace(whole, settings={**whole.settings, "episodes": 1}))
+    assert found.values["diverged"] is None
+    assert set(found.values["returns"]) == set(evaluations())
+    assert set(found.values["jacobian"]) >= {"frobenius, raw", "frobenius, whitened", "spectral, whitened"}
+    lengths = {name: len(array) for name, array in found.arrays.items()}
+    assert lengths["curve"] == 2
+    assert lengths["open loop/own"] == lengths["open loop/random"] == 100
+    assert lengths["growth/drift"] == 50
 
 
 def test_what_is_open_is_said_to_be_open_and_every_claim_has_a_figure() -> None:
@@ -173,11 +205,11 @@ def test_figures_and_tables_show_what_is_on_record() -> None:
     records = made(PenaltyHelps(), "noise", content, drawn=True)
     records[1] = Record(records[1].key, {"diverged": "step 3"}, {})
     tables = agent_tables({"case": ({}, records)})
-    head, first, *_ = tables["Return, mean over seeds [95 % interval] (seeds)"]
+    head, first, *_ = tables["cartpole-swingup: return, mean over seeds [95 % interval] (seeds)"]
     assert head == ("perturbation", "strength", *ARMS)
     assert first[:2] == ("clean", "0")
     assert first[2].startswith("600 [")
     assert first[2].endswith("(4)")
-    *_, norms, lost = tables["Training, open-loop errors, Jacobian of the prior map"]
+    *_, norms, lost = tables["cartpole-swingup: training, open-loop errors, Jacobian of the prior map"]
     assert norms == ("Jacobian, spectral, whitened", "1", *(f"3.00 [3.00 3.00] ({n})" for n in (4, *[5] * 6)))
     assert lost == ("runs that left the numbers", "", "1 of 5", *("0 of 5",) * 6)
