@@ -15,7 +15,7 @@ PEERS := jax diffrax numba
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: reproduce reproduce-models reproduce-agents test quick soak bench lint types clean
+.PHONY: reproduce reproduce-models reproduce-agents test quick soak bench docs lint types clean
 
 reproduce: $(READY)
 	@# A verdict that is not as expected (code 1) is a result: it is drawn and reported, and make still fails.
@@ -50,6 +50,10 @@ soak: $(READY)
 bench: .venv-bench/.ready
 	TORCHINDUCTOR_CACHE_DIR=$(CURDIR)/.venv-bench/inductor .venv-bench/bin/python -m tests.bench
 
+# The documentation, in docs/_build/index.html; a warning is a mistake.
+docs: $(READY)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
+
 lint: $(READY)
 	$(BIN)/ruff check .
 
@@ -57,7 +61,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 clean:
-	rm -rf results report .mypy_cache .ruff_cache .pytest_cache
+	rm -rf results report docs/_build .mypy_cache .ruff_cache .pytest_cache
 
 # The constraints also bind the build's own environment.
 $(READY): setup.cfg pyproject.toml constraints.txt
