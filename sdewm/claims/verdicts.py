@@ -11,6 +11,8 @@ from ..verdict import Verdict
 
 # A verdict takes some kilobytes.
 LARGEST = 1 << 26
+# More repetitions than anybody waits for; a float still tells them apart.
+_MANY = 10**9
 _TEXTS = ("claim", "case", "statement", "source", "note")
 
 
@@ -66,7 +68,7 @@ def _check(line: Any) -> None:
         if not isinstance(verdict.reason, str) or not all(isinstance(flag, str) for flag in line[key]["flags"]):
             raise TypeError(f"{key}: reason and flags must be text")
     won, tried = line["power"]
-    if type(won) is not int or type(tried) is not int or not 0 <= won <= tried:
-        raise ValueError(f"power must be two whole numbers, got {line['power']}")
+    if type(won) is not int or type(tried) is not int or not 0 <= won <= tried <= _MANY:
+        raise ValueError(f"power must be two whole numbers up to {_MANY:g}, got {str(line['power'])[:60]}")
     if not isinstance(line["records"], list) or not all(isinstance(name, str) for name in line["records"]):
         raise TypeError("records must be a list of names")

@@ -202,10 +202,10 @@ def packed(record: Record) -> tuple[str, bytes, bytes]:
             read again.
     """
     arrays = arrays_to_bytes(record.arrays) if record.arrays else b""
-    name = record.name
-    files = {"file": f"{name}.npz", "sha256": hashlib.sha256(arrays).hexdigest()} if arrays else {}
-    content = {"schema": SCHEMA, "key": dict(record.key), "values": dict(record.values), "arrays": files}
     try:
+        name = record.name
+        files = {"file": f"{name}.npz", "sha256": hashlib.sha256(arrays).hexdigest()} if arrays else {}
+        content = {"schema": SCHEMA, "key": dict(record.key), "values": dict(record.values), "arrays": files}
         digest = hashlib.sha256(_canonical(content).encode()).hexdigest()
         whole = {**content, "sha256": digest, "made": dict(record.made)}
         document = (json.dumps(whole, indent=1, sort_keys=True, allow_nan=True) + "\n").encode()

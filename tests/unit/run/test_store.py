@@ -91,3 +91,10 @@ def test_a_place_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("")
     with pytest.raises(InvalidArgument, match=r"results place .*results cannot be used"):
         Store(tmp_path / "results")
+
+
+@pytest.mark.parametrize("key", [{"a": object()}, {"a": {1, 2}}, {1: "a", "a": 2}])
+def test_a_key_that_has_no_name_is_refused_as_well(key: dict[object, object], tmp_path: Path) -> None:
+    """The name of a record is made from its key, before anything is written."""
+    with pytest.raises(InvalidArgument, match="plain JSON"):
+        Store(tmp_path).write(Record(key, {}))
