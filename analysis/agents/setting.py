@@ -32,7 +32,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "drift in training": {"injection": DRIFT},
     "drift in training, penalty": {"injection": DRIFT, "penalty": PRIOR},
     # What is known to do harm, for the controls.
-    "large drift in training": {"injection": {**DRIFT, "size": 0.1}},
+    "large drift in training": {"injection": {**DRIFT, "size": 1.0}},
 }
 # What the full budget adds: the paper's proxy for the size of an error, and controls of the penalties.
 MORE_ARMS: Mapping[str, Mapping[str, Any]] = {
