@@ -15,10 +15,13 @@ from sdewm.run import Store
 from sdewm.run.blocks import default_workers
 from sdewm.run.cluster import cluster
 
-from . import CATALOGUE, models
+from . import CATALOGUE, agents, models
 
 # What takes an hour and more is judged from the records that come with the project.
-RECORDED = ((models.MODELS, models.RECORDS, models.COMMAND),)
+RECORDED = (
+    (models.MODELS, models.RECORDS, models.COMMAND),
+    (agents.AGENTS, agents.RECORDS, agents.COMMAND),
+)
 
 UNFINISHED = 3
 

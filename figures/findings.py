@@ -43,8 +43,14 @@ def _filled(text: str) -> str:
 def _counts(lines: Sequence[Mapping[str, Any]]) -> str:
     outcomes = [str(line["verdict"]["outcome"]) for line in lines]
     said = [f"{outcomes.count(each)} {word}" for each, word in COUNTED.items() if each in outcomes]
-    decisive = outcomes.count("holds") + outcomes.count("violated")
+    decisive = sum(map(_decided, lines))
     return f"{decisive} of {len(outcomes)} cases decided: {', '.join(said)}"
+
+
+def _decided(line: Mapping[str, Any]) -> bool:
+    """A case whose control has not come out the other way is not decided, whatever its own interval says."""
+    opposite = {"holds": "violated", "violated": "holds"}.get(str(line["verdict"]["outcome"]))
+    return opposite is not None and (line.get("control") or {}).get("outcome", opposite) == opposite
 
 
 def _case(line: Mapping[str, Any]) -> str:
@@ -52,4 +58,6 @@ def _case(line: Mapping[str, Any]) -> str:
     reason = str(verdict["reason"]).partition("; ")[0]
     meaning = MEANING.get(str(verdict["outcome"]), str(verdict["outcome"]))
     checked = f" Control: {control['outcome']}." if "outcome" in control else ""
+    if str(verdict["outcome"]) in ("holds", "violated") and not _decided(line):
+        checked = f" Its control is {control['outcome']}, so that this decides little."
     return f"  {line['case']}: {meaning}. {reason[:1].upper()}{reason[1:]}.{checked}"

@@ -1,13 +1,14 @@
 """Claims about agents: judged on made-up records, where the answer is known; no judge sees what is expected."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from trainings import Content, made, outcomes
 
-from analysis.agents import AGENTS
+from analysis.agents import AGENTS, RECORDS
 from analysis.agents.e1 import STRENGTHS, ZeroDriftHelps
 from analysis.agents.e2 import ACTED, COSTS, Compounds
 from analysis.agents.e3 import PenaltyHelps
@@ -15,6 +16,7 @@ from analysis.agents.e4 import ERROR, RETURN, PenaltyStabilises
 from analysis.agents.e5 import PenaltySpeeds
 from analysis.agents.e6 import HORIZONS, PenaltyPredicts
 from analysis.agents.measure import compute, evaluations
+from analysis.agents.quick import AGAIN, PLAYED, SHIPPED, PlaysAgain
 from analysis.agents.reading import of_arm
 from analysis.agents.setting import ARMS, ELSEWHERE, MORE_ARMS, PILOT, SEEDS, cell, seeds, small
 from analysis.agents.solves import Solves
@@ -23,8 +25,9 @@ from analysis.growth import AT_MOST, MORE
 from figures.agents import FIGURES
 from figures.agents.table import agent_tables
 from sdewm import Outcome
+from sdewm.claims import Cell, judge
 from sdewm.claims.tasks import Task
-from sdewm.run import Record
+from sdewm.run import Record, Store
 
 HOLDS, VIOLATED, INCONCLUSIVE = Outcome.HOLDS, Outcome.VIOLATED, Outcome.INCONCLUSIVE
 GAINS = [(120.0, 5.0, HOLDS), (20.0, 5.0, VIOLATED), (-200.0, 5.0, VIOLATED), (60.0, 200.0, INCONCLUSIVE)]
@@ -213,3 +216,51 @@ def test_figures_and_tables_show_what_is_on_record() -> None:
     *_, norms, lost = tables["cartpole-swingup: training, open-loop errors, Jacobian of the prior map"]
     assert norms == ("Jacobian, spectral, whitened", "1", *(f"3.00 [3.00 3.00] ({n})" for n in (4, *[5] * 6)))
     assert lost == ("runs that left the numbers", "", "1 of 5", *("0 of 5",) * 6)
+
+
+# Five pairs are too few for these: agents that learned little differ widely under rotations of this strength, errors of
+# seeds differ most 100 ahead, and the last mirrors a case that is inconclusive itself. Whatever these cases say, the
+# report does not count it as decided.
+WITHOUT_POWER = {
+    ("E1-agent", "rotation"),
+    ("E3-agent", "rotation"),
+    ("E6-agent", "100 actions ahead"),
+    ("E2-agent", COSTS),
+}
+
+
+def test_controls_on_record_come_out_the_other_way_but_for_those_that_are_known_to_have_no_power() -> None:
+    opposite = {HOLDS.value: VIOLATED.value, VIOLATED.value: HOLDS.value}
+    for line in judge(AGENTS, Store(RECORDS)):
+        found, control = line["verdict"]["outcome"], line["control"]["outcome"]
+        if (line["claim"], line["case"]) in WITHOUT_POWER:
+            assert control == INCONCLUSIVE.value
+        else:
+            assert control == opposite.get(found, control), (line["claim"], line["case"])
+            assert control in opposite.values(), (line["claim"], line["case"])
+
+
+def test_a_shipped_agent_is_held_against_its_own_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.agents.quick.RECORDS", tmp_path)
+    claim, store = PlaysAgain(), Store(tmp_path)
+
+    def record(each: Cell, level: float, error: float = 0.1) -> Record:
+        values = {"diverged": None, "returns": {key: [level, level] for key in PLAYED}}
+        return Record(Task(claim, each, "standard").key, values, {"open loop/random": np.full(100, error**2)})
+
+    for number, (arm, seed) in enumerate(SHIPPED.values()):
+        store.write(record(cell(arm, seed), 700.0 + 60.0 * number))
+    for seed in range(SEEDS):
+        store.write(record(small(seed), 200.0, 0.1 * np.exp(wobble(seed, 0.2))))
+    case = next(iter(SHIPPED))
+
+    def judged(which: str, level: float, error: float = 0.1) -> tuple[Outcome, Outcome]:
+        found = [record(small(0), level, error)]
+        return claim.judge(which, found).outcome, claim.control().judge(which, found).outcome
+
+    assert judged(case, 703.0) == (HOLDS, VIOLATED)
+    assert judged(case, 730.0)[0] is VIOLATED
+    assert judged(AGAIN, 0.0, 0.12)[0] is HOLDS
+    assert judged(AGAIN, 0.0, 0.9)[0] is VIOLATED
+    assert claim.control().cells(AGAIN, 1.0, 0, True)[0].settings["changes"]
+    assert not claim.cells(AGAIN, 1.0, 0, True)[0].settings["changes"]
