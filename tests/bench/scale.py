@@ -46,7 +46,7 @@ KINDS: Mapping[str, Callable[[int], AbstractContextManager[Executor | None]]] = 
 
 
 def measure(
-    paths: int = PATHS, count: int = 2, rounds: int = 3, pieces: int = PIECES, kinds: Sequence[str] = tuple(KINDS)
+    paths: int = PATHS, count: int = 2, rounds: int = 2, pieces: int = PIECES, kinds: Sequence[str] = tuple(KINDS)
 ) -> dict[str, Any]:
     """For each kind of executor, in turn: the best round of each number, and whether all answers are equal to the bit.
 
