@@ -1,19 +1,15 @@
-"""Records computed again, and compared: `python -m sdewm.claims.verify MODULE --results results`."""
+"""Records computed again, and compared; `sdewm verify-records` is its command."""
 
-import argparse
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
-from ..exceptions import InvalidArgument, SdewmError
+from ..exceptions import InvalidArgument
 from ..run.store import Record, Store, provenance
 from ..validation import integer
-from .claim import BUDGETS, Row
-from .module import catalogue_of
+from .claim import Row
 from .tasks import Task, compute, distinct
 
 
@@ -116,36 +112,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key}: {_plain(value[key])}' for key in sorted(value))}}}"
     return repr(value)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0 if all are equal to the bit, 1 if not, 2 for a wrong argument, 130 if interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m sdewm.claims.verify", description=__doc__)
-    parser.add_argument("module", help="the module whose CATALOGUE made the records; it is imported")
-    parser.add_argument("--results", type=Path, default=Path("results"))
-    parser.add_argument("--sample", type=int, default=5, help="how many records")
-    parser.add_argument("--draw", type=int, default=0, help="seed of the sample")
-    parser.add_argument("--claims", nargs="+", metavar="ID", help="only these claims")
-    parser.add_argument("--budget", choices=tuple(BUDGETS), default="standard")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args(arguments)
-    try:
-        rows = [row for row in catalogue_of(given.module, "module") if not given.claims or row.claim.id in given.claims]
-        place = given.results / "records"
-        if not place.is_dir():
-            raise InvalidArgument(f"--results: there are no records in {place}.")
-        options = {"sample": given.sample, "draw": given.draw, "budget": given.budget, "seed": given.seed}
-        results = verify(rows, Store(place), **options, said=lambda one: print(one, flush=True))
-    except SdewmError as error:
-        print(f"verify: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return 130
-    wrong = sum(bool(one.difference) for one in results)
-    print(f"{len(results)} records computed again, {len(results) - wrong} equal to the bit")
-    return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,7 +13,8 @@ from sdewm import InvalidArgument
 from sdewm.claims import run
 from sdewm.claims.module import catalogue_of
 from sdewm.claims.report import write_report
-from sdewm.claims.verify import difference, main, verify
+from sdewm.claims.verify import difference, verify
+from sdewm.cli import main
 from sdewm.run import Record, Store
 
 
@@ -41,7 +42,7 @@ def test_a_sample_is_equal_to_the_bit(place: Path, capsys: pytest.CaptureFixture
     assert {one.name for one in found} != {
         one.name for one in verify(CATALOGUE, Store(place / "records"), sample=4, draw=1)
     }
-    assert main(["soak.work", "--results", str(place), "--sample", "2"]) == 0
+    assert main(["verify-records", "soak.work", "--results", str(place), "--sample", "2"]) == 0
     assert "2 records computed again, 2 equal to the bit" in capsys.readouterr().out
 
 
@@ -52,7 +53,7 @@ def test_a_false_record_is_found(place: Path, capsys: pytest.CaptureFixture[str]
     assert "value 'paths'" in wrong[0].difference
     assert "array 'mean' by at most" in wrong[0].difference
     assert "made with torch 1.0" in str(wrong[0])
-    assert main(["soak.work", "--results", str(place), "--sample", str(CELLS)]) == 1
+    assert main(["verify-records", "soak.work", "--results", str(place), "--sample", str(CELLS)]) == 1
     assert f"{CELLS - 1} equal to the bit" in capsys.readouterr().out
 
 
@@ -70,11 +71,11 @@ def test_differences_are_those_of_bits() -> None:
 
 
 def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["soak.work", "--results", str(tmp_path)]) == 2
+    assert main(["verify-records", "soak.work", "--results", str(tmp_path)]) == 2
     assert "there are no records in" in capsys.readouterr().err
     with pytest.raises(InvalidArgument, match="must hold records of budget 'quick' and seed 3, got none"):
         verify(CATALOGUE, Store(tmp_path), budget="quick", seed=3)
-    assert main(["no_such_module", "--results", str(tmp_path)]) == 2
+    assert main(["verify-records", "no_such_module", "--results", str(tmp_path)]) == 2
     assert "'no_such_module' cannot be imported" in capsys.readouterr().err
 
 
