@@ -107,7 +107,9 @@ def field(text: str | None, option: str) -> Any:
         return None
     try:
         number = float(text)
-    except ValueError:
+    except ValueError as error:
+        if ":" not in text:
+            raise InvalidArgument(f"{option} must be a number, or module:function of (t, x), got {text!r}.") from error
         return thing(text, option)
     return Constant(number)
 

@@ -142,6 +142,7 @@ def test_lists(what: str, capsys: pytest.CaptureFixture[str]) -> None:
         (["check", "LogNorm", "--system", "Linear(no=1)", "--drift-error", "1"], "cannot be made"),
         (["check", "LogNorm", "--system", "TanhNetwork(dim=-1)", "--drift-error", "1"], "dim must be a whole number"),
         ([*CHECK, "--x0", "a,b"], "--x0 must be a number"),
+        ([*CHECK, "--drift-error", "abc"], "--drift-error must be a number, or module:function of (t, x), got 'abc'"),
         ([*CHECK, "--correlation", "much"], "--correlation must be"),
         ([*CHECK, "--paths", "many"], "'many' is not a valid integer"),
         ([*CHECK, "--eps", "-1"], "eps"),
