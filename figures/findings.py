@@ -41,23 +41,25 @@ def _filled(text: str) -> str:
 
 
 def _counts(lines: Sequence[Mapping[str, Any]]) -> str:
-    outcomes = [str(line["verdict"]["outcome"]) for line in lines]
+    outcomes = list(map(_outcome, lines))
     said = [f"{outcomes.count(each)} {word}" for each, word in COUNTED.items() if each in outcomes]
-    decisive = sum(map(_decided, lines))
+    decisive = outcomes.count("holds") + outcomes.count("violated")
     return f"{decisive} of {len(outcomes)} cases decided: {', '.join(said)}"
 
 
-def _decided(line: Mapping[str, Any]) -> bool:
-    """A case whose control has not come out the other way is not decided, whatever its own interval says."""
-    opposite = {"holds": "violated", "violated": "holds"}.get(str(line["verdict"]["outcome"]))
-    return opposite is not None and (line.get("control") or {}).get("outcome", opposite) == opposite
+def _outcome(line: Mapping[str, Any]) -> str:
+    """A case whose control has not come out the other way is open, whatever its own interval says."""
+    found = str(line["verdict"]["outcome"])
+    opposite = {"holds": "violated", "violated": "holds"}.get(found, "")
+    control = (line.get("control") or {}).get("outcome", opposite)
+    return "inconclusive" if opposite and control != opposite else found
 
 
 def _case(line: Mapping[str, Any]) -> str:
-    verdict, control = line["verdict"], line.get("control") or {}
+    verdict, control, outcome = line["verdict"], line.get("control") or {}, _outcome(line)
     reason = str(verdict["reason"]).partition("; ")[0]
-    meaning = MEANING.get(str(verdict["outcome"]), str(verdict["outcome"]))
+    meaning = MEANING.get(outcome, outcome)
+    if outcome != str(verdict["outcome"]):
+        meaning += f", though {verdict['outcome']} by itself: its control has no power"
     checked = f" Control: {control['outcome']}." if "outcome" in control else ""
-    if str(verdict["outcome"]) in ("holds", "violated") and not _decided(line):
-        checked = f" Its control is {control['outcome']}, so that this decides little."
     return f"  {line['case']}: {meaning}. {reason[:1].upper()}{reason[1:]}.{checked}"

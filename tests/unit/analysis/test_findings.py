@@ -30,8 +30,8 @@ def test_each_case_is_said_once_and_decisive_ones_are_counted_apart() -> None:
 def test_a_case_whose_control_has_no_power_is_not_counted_as_decided() -> None:
     undecided = {**line("E1", "rotation", "violated"), "control": {"outcome": "inconclusive"}}
     text = findings([undecided, {**line("E1", "noise", "violated"), "control": {"outcome": "holds"}}])
-    assert text.startswith("1 of 2 cases decided: 2 do not. ")
-    assert "Its control is inconclusive, so that this decides little." in " ".join(text.split())
+    assert text.startswith("1 of 2 cases decided: 1 do not, 1 open. ")
+    assert "rotation: is open, though violated by itself: its control has no power. " in " ".join(text.split())
 
 
 def test_without_such_claims_nothing_is_said() -> None:
