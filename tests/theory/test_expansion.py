@@ -123,6 +123,7 @@ def test_two_forms_agree_where_the_correction_vanishes() -> None:
 # --- the second and the third counterexample, and the mixed term -----------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [(1.0, 1.0, 1.0, -1.0, 1.0), (0.6, 0.7, 1.4, 2.5, 1.5), (2.0, 1.3, -0.8, 0.5, 0.5)])
 def test_second_counterexample(values: tuple[float, float, float, float, float]) -> None:
     """Cubic damping of a deterministic base, ℓ = (x − target)²/2, in all three readings."""
@@ -210,6 +211,7 @@ def test_mixed_terms_of_the_double_well() -> None:
     assert full.P.value == reduced.P.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rho", "drift"), [(1.0, 0.5), (-0.6, 0.0), (0.0, -0.4)])
 def test_against_kolmogorovs_equation(rho: float, drift: float) -> None:
     """A bounded nonlinear scalar system with drift and diffusion error: no variation enters the reference."""
@@ -322,6 +324,7 @@ CASES: dict[str, tuple[Any, RepresentationError, float | Tensor]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_coefficients_are_derivatives_of_the_measured_effect(name: str) -> None:
     """To seven digits on 64 paths: no statistics, and no formula of the theory on the other side."""

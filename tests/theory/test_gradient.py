@@ -194,6 +194,7 @@ BASES: dict[str, tuple[nn.Module, RepresentationError, Any, int, Tensor | None]]
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASES)
 def test_against_backpropagation_through_both_simulations(name: str) -> None:
     """Matrix parameters along random directions, single ones, and two at once: to 1e-10, on the same noise."""
@@ -302,6 +303,7 @@ class Well(LatentSDE):
         return self.noise * torch.cos(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "extrapolate", "scheme"),
     [

@@ -146,6 +146,7 @@ def test_auto_takes_the_cheapest_and_says_so() -> None:
     assert run(method=name, tolerance=0.01, seed=5).P.value != e.P.value
 
 
+@pytest.mark.slow
 def test_auto_goes_by_time_not_by_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A method whose path-steps are cheap wins, however many of them it needs."""
 

@@ -141,6 +141,7 @@ def judged(name: str, **options: Any) -> OrderTest:
 # --- decisions -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_correct_form_holds(name: str) -> None:
     """On quite different systems, with sizes chosen by the test itself; T3 sees an order of three or more."""

@@ -26,6 +26,7 @@ def end() -> float:
     return float(simulate_coupled([tame(Cubic(), GRID)], 1.0, GRID, 1)[0].final)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correlation", ["independent", "shared"])
 @pytest.mark.parametrize("off", [0.0, 1e-6, 1e-4, 1e-2, 0.3])
 def test_the_correct_form_holds_at_every_distance(off: float, correlation: str) -> None:

@@ -238,6 +238,7 @@ def test_superlinear_drifts_are_tamed() -> None:
 # --- the effect it stands for ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["general", "plane"])
 def test_it_is_the_effect_at_interpolation(name: str) -> None:
     """½|x^ε − x⁰|² / ε² extrapolated to ε = 0 on the same paths: what the penalty misses is negligible.

@@ -224,6 +224,7 @@ def observables(name: str) -> tuple[sp.Expr, ...]:
 VARIANTS: list[tuple[str, ...]] = [(), *((s,) for s in SWITCHES), ("ito_correction", "half"), tuple(SWITCHES)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("without", VARIANTS, ids="+".join)
 @pytest.mark.parametrize("name", [pytest.param("affine", marks=pytest.mark.slow), "triangular"])
 def test_moment_equations_are_the_rates_of_the_euler_step(name: str, without: tuple[str, ...]) -> None:
@@ -383,6 +384,7 @@ def euler(name: str, h: float, terms: Terms | None = None) -> list[float]:
     return [step.expectation(observable, begin_at, h, round(1 / h)) for observable in observables(name)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("without", [(), ("ito_correction",), ("half", "mixed")], ids="+".join)
 @pytest.mark.parametrize("name", ["affine", "triangular"])
 def test_euler_moments_tend_to_the_numbers(name: str, without: tuple[str, ...]) -> None:
@@ -433,6 +435,7 @@ def test_simulated_coefficients_cover_the_exact_ones() -> None:
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("drift", "diffusion"),
     [(x - x**3, HALF), (-x, 1 + x**2), (x**2, x)],
@@ -729,6 +732,7 @@ def apart(ours: list[Tensor], theirs: list[Tensor]) -> list[float]:
     return [float((a - b).abs().max() / b.abs().max().clamp(min=1e-300)) for a, b in zip(ours, theirs, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("derivatives", ["formula", "autodiff"])
 @pytest.mark.parametrize("name", CHOSEN)
 def test_variations_are_the_series_of_the_step(name: str, derivatives: str) -> None:

@@ -284,6 +284,7 @@ def test_every_term_covers_its_exact_value(name: str) -> None:
     assert_all_cover(pairs, slack=1e-9)  # rounding, where nothing is random
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", LONG)
 def test_verdicts(known: bool) -> None:
     """The identity holds to 5 %, and is violated without any of its terms."""

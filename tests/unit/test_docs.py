@@ -19,6 +19,7 @@ def blocks(text: str) -> list[str]:
 WITH_CODE = [path for path in PAGES if blocks(path.read_text())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_CODE, ids=[path.stem for path in WITH_CODE])
 def test_code_runs(page: Path) -> None:
     """One page after the other, from its top, as a reader would type it."""

@@ -35,6 +35,7 @@ def test_tolerances_are_those_of_the_record() -> None:
         assert gains[0] == max(gains)
 
 
+@pytest.mark.slow
 def test_a_benchmark_of_this_machine_takes_the_records_place(tmp_path: Path) -> None:
     own = {**BENCH, "table": "my <own> table"}
     (tmp_path / "bench.json").write_text(json.dumps(own), encoding="utf-8")

@@ -64,6 +64,7 @@ def equal(slope: float) -> dict[int, float]:
     return dict.fromkeys(DIMS, slope)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", FALLS)
 def test_a_fall_holds_a_flat_line_is_violated_and_noise_is_inconclusive(case: str) -> None:
     assert outcome(case, equal(-0.5), placebo=False) is Outcome.HOLDS

@@ -226,6 +226,7 @@ def test_what_is_open_is_said_to_be_open() -> None:
         assert expected[claim] == {None}
 
 
+@pytest.mark.slow
 def test_controls_on_record_come_out_the_other_way() -> None:
     """Where a claim is decided, its control decides against it; where it is not, the control is decided too."""
     opposite = {HOLDS.value: VIOLATED.value, VIOLATED.value: HOLDS.value}

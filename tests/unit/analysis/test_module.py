@@ -11,6 +11,7 @@ from analysis.__main__ import main
 EXAMPLE = Path(__file__).parents[3] / "examples" / "05_a_claim_of_your_own.py"
 
 
+@pytest.mark.slow
 def test_the_claims_of_a_module_are_run_in_place_of_the_papers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

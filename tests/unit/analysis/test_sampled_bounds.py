@@ -51,6 +51,7 @@ def _weighted_density(r: float, s: float) -> float:
     return float(r**2 / s**2 * math.exp(-((r - 1.0) ** 2) / (2.0 * s**2)) * i0e(r / s**2))
 
 
+@pytest.mark.slow
 def test_the_frozen_gain_and_its_closed_form() -> None:
     record = record_of(ConstantRescues(), GAIN, drawn=True, level=1.0 - FALSE_ALARM)
     ratio = (record.arrays["closed truth"] - record.arrays[f"closed {FORMS[0]}"])[:, 0]
@@ -106,6 +107,7 @@ def test_growth_is_asked_for_between_all_members() -> None:
         assert claim.judge(MULTIPLE, [line]).outcome is outcome
 
 
+@pytest.mark.slow
 def test_both_sides_in_the_linear_system_are_exact() -> None:
     record = record_of(RandomJacobian(), LINEAR, drawn=True, level=1.0 - FALSE_ALARM)
     s = record.key["settings"]

@@ -57,6 +57,7 @@ def test_each_command_explains_itself_with_an_example(name: str, capsys: pytest.
     assert COMMANDS[name][1].endswith((".", "?"))
 
 
+@pytest.mark.slow
 def test_a_bound_is_checked_and_the_exit_code_says_whether_it_is_as_expected(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -133,6 +133,7 @@ def root_mean_square(eps: float, theta: float, xi: Tensor, other: Tensor) -> flo
     return float(gap.square().sum(1).mean().sqrt())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theta", [0.0, 1.3, -2.0])
 def test_common_uniforms_differ_by_order_one_half(theta: float) -> None:
     """RMS difference √(2 |p(θ+ε) − p(θ)|), hence √(2p(1−p)ε) as ε → 0; independent uniforms never come near."""

@@ -349,6 +349,7 @@ def test_dependent_paths_stay_one_observation() -> None:
     assert np.allclose(seen[0].covariance, seen[1].covariance, rtol=1e-6)
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_states_of_several_parts_are_joined_in_order() -> None:
     """Saved times between, a last block that is not full, and steps that are no multiple of a piece."""

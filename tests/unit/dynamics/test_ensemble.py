@@ -35,6 +35,7 @@ def relative(a: Tensor, b: Tensor) -> float:
     return float((a - b).abs().max() / b.abs().max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [(F64, 1e-12), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("noise", NOISES)
 def test_equals_torchsde_on_the_same_increments(noise: str, dtype: torch.dtype, tolerance: float) -> None:

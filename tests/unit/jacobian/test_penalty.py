@@ -67,6 +67,7 @@ def assert_unbiased(
     assert_normal(sum(draws) / DRAWS, float(matrices.square().sum((1, 2)).mean()), (variance / DRAWS) ** 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", ["orthogonal", "independent"])
 @pytest.mark.parametrize("mode", ["forward", "reverse"])
 @pytest.mark.parametrize("of", [None, STATE])

@@ -78,6 +78,7 @@ def test_slopes_that_move_together_miss_the_worst_vertex() -> None:
     assert norms(drawn(chain, 100))["mu"] > together + 2.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(3, 9, 3), (2, 14, 2), (3, 6, 5, 3), (2, 5, 5, 5, 2), (2, 6, 4)])
 @pytest.mark.parametrize("low", [0.0, -0.1, 0.3])
 def test_multipliers_bound_all_slopes(sizes: tuple[int, ...], low: float) -> None:

@@ -95,6 +95,7 @@ def test_workers_of_other_versions_are_refused(machines: Dask, monkeypatch: pyte
         assert threads >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "tcp://", "", "tcp://127.0.0.1:port"])
 def test_a_scheduler_that_does_not_answer_is_named(address: str) -> None:
     refused = pytest.raises(InvalidArgument, match="address must be that of a Dask scheduler")
@@ -102,6 +103,7 @@ def test_a_scheduler_that_does_not_answer_is_named(address: str) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_client_that_could_not_start_is_gone_before_the_next_one_starts() -> None:
     """Collected while another one starts, it would wait for a lock that the same thread holds."""
     from distributed import Client

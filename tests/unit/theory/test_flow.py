@@ -36,6 +36,7 @@ TIMES: dict[str, tuple[Rows, Callable[[float], float]]] = {
 }
 
 
+@pytest.mark.slow
 @DTYPES
 @pytest.mark.parametrize("at", [0.0, 1.0])
 @pytest.mark.parametrize("dim", [1, 3])
@@ -77,6 +78,7 @@ TAME: dict[str, tuple[Rows, int]] = {
 }
 
 
+@pytest.mark.slow
 @DTYPES
 @pytest.mark.parametrize("at", [0.0, 1.0])
 @pytest.mark.parametrize("name", TAME)
@@ -102,6 +104,7 @@ def test_a_negative_cubic_in_two_dimensions() -> None:
         assert (explodes(drift, centre(2, 0.5), 3.0) is not None) == explosive
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [1e-3, 10.0, 1e3])
 def test_units_of_length_and_time(unit: float) -> None:
     """In a unit u of length and 1/u of time: the same verdict, and the time in the new unit."""

@@ -394,6 +394,7 @@ BENIGN: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BENIGN)
 def test_nothing_is_made_up(name: str) -> None:
     """Smooth problems of linear growth, however steep or wavy: nothing fails, is tamed or is flagged."""
@@ -425,6 +426,7 @@ def test_none_of_many_random_problems_is_refused() -> None:
     assert refused == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("system", "error", "status", "says"),
     [

@@ -197,6 +197,7 @@ def test_smooth_functions_have_no_kink(name: str, dim: int, dtype: torch.dtype) 
     assert look(SMOOTH[name], cloud(dim, dtype=dtype)) is None
 
 
+@pytest.mark.slow
 @DTYPES
 @pytest.mark.parametrize("dim", [1, 8])
 @pytest.mark.parametrize("name", STEEP)
@@ -244,6 +245,7 @@ def test_false_alarms(dtype: torch.dtype) -> None:
     assert alarms == []
 
 
+@pytest.mark.slow
 @DTYPES
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_random_networks_in_eight_dimensions(name: str, dtype: torch.dtype) -> None:

@@ -138,6 +138,7 @@ OSCILLATING: dict[str, tuple[Callable[[float, float], Rows], bool]] = {
 }
 
 
+@pytest.mark.slow
 @DTYPES
 @pytest.mark.parametrize("name", OSCILLATING)
 def test_oscillations_are_no_growth(name: str, dtype: torch.dtype) -> None:

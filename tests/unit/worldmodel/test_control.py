@@ -191,6 +191,7 @@ def test_factors_of_one_leave_every_bit_alone():
     assert torch.equal(plain.rewards, same.rewards)
 
 
+@pytest.mark.slow
 @pytest.mark.control
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", FACTORS)

@@ -59,6 +59,7 @@ def test_images_that_share_parameters_are_caught() -> None:
     assert float(ratio.min()) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dim", DIMS)
 def test_neighbours_see_the_dimension(dim: int) -> None:
     """Without being told it, from the images alone; the edge of the cube makes it a little smaller.

@@ -61,6 +61,7 @@ def test_up_is_up_and_right_is_right(physics, size):
     assert abs(right[1] - left[1]) < near
 
 
+@pytest.mark.slow
 @pytest.mark.control
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("pixels", [32, 64, (24, 40)])

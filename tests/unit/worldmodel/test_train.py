@@ -189,6 +189,7 @@ def pictures(rewarded):
     return Episodes(seen, rewarded.actions[:6, :12], rewarded.rewards[:6, :12], rewarded.continues[:6, :12])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", ["prior", "filter", "whole"])
 @pytest.mark.parametrize("name", RECURRENT)
 def test_a_recurrent_model_is_trained_and_resumed_to_the_bit(name, of, rewarded, pictures, tmp_path):

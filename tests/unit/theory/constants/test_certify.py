@@ -21,6 +21,7 @@ def cases() -> list[tuple[int, tuple[int, ...], float]]:
     return [(seed, sizes[seed % len(sizes)], (-1.0, 0.0)[seed % 2]) for seed in range(24)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "sizes", "shift"), cases())
 def test_never_below_what_is_seen(seed: int, sizes: tuple[int, ...], shift: float) -> None:
     chosen = ACTIVATIONS[seed % 6 :] + ACTIVATIONS[: seed % 6]

@@ -14,6 +14,7 @@ from sdewm.theory.constants.interval import interval_jacobian
 MIXED = (nn.Tanh(), nn.SiLU(), nn.ReLU())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("sizes", [(3, 7, 3), (3, 6, 5, 3), (2, 4, 4, 4, 2), (3, 6, 5, 2)])
 def test_no_state_and_no_slopes_exceed_them(seed: int, sizes: tuple[int, ...]) -> None:

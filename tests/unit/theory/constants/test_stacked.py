@@ -49,6 +49,7 @@ def seen(system: FourBlock, seed: int = 0) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", ["diagonal", "general"])
 @pytest.mark.parametrize("leak", [None, 0.5])
 @pytest.mark.parametrize("rollout", [False, True])

@@ -165,6 +165,7 @@ def differs(one, two):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["zero drift", "drift"])
 @pytest.mark.parametrize("unit", ["raw", "whitened"])
 @pytest.mark.parametrize("place", ["model", "imagination", "acting"])

@@ -147,6 +147,7 @@ def test_a_latent_neural_sde(model) -> None:
     assert np.isfinite(d.jacobians.lyapunov.value).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "states"), [(lambda x: x, STATES), (torch.sin, STATES[:2, :1])], ids=["same", "two"])
 @pytest.mark.parametrize("horizon", [1, 2])
 def test_the_smallest_cases(step, states, horizon, tmp_path) -> None:
