@@ -9,11 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdewm.claims import Claim
+from sdewm.hypothesis import Hypothesis
 from sdewm.run import Record
 from sdewm.stats import paired
 from sdewm.verdict import Grade, Outcome, Verdict
 
+from .kit import certified, declared, unchecked
+
 Array = NDArray[np.float64]
+# What the claims say in mathematics: a lower error, and a higher return.
+RATIO = (
+    r"\mathbb{E}_{\text{seeds}}\log\frac{\operatorname{RMSE}^{\text{tried}}}{\operatorname{RMSE}^{\text{plain}}}"
+    r"\le\log0.95"
+)
+GAIN = r"\mathbb{E}_{\text{seeds}}\left[\text{return}^{\text{tried}}-\text{return}^{\text{plain}}\right]\ge50"
 # The records of one arm, by seed.
 Arm = dict[int, Record]
 Read = Callable[[Record], float]
@@ -35,6 +44,11 @@ class PairedArms(Claim, ABC):
 
     pair: ClassVar[tuple[str, str]]
     known: ClassVar[tuple[str, str]]
+    assumes: tuple[Hypothesis, ...] = (
+        certified("pairs", "both arms of a pair have one seed of weights, windows and noise"),
+        declared("protocol", "fixed before the judged runs, doses from pilots on other seeds: analysis/protocol/"),
+        unchecked("normal differences", "Student's interval over the training seeds"),
+    )
 
     @property
     def judged(self) -> tuple[str, str]:

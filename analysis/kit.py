@@ -8,11 +8,11 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from sdewm import RepresentationError, TimeGrid
+from sdewm import RepresentationError, TimeGrid, check_hypotheses
 from sdewm.claims import Cell, Claim, Result
 from sdewm.dynamics.variation import Terms
 from sdewm.estimate import Moments
-from sdewm.hypothesis import declare
+from sdewm.hypothesis import Hypothesis, Status, declare
 from sdewm.run import Record
 from sdewm.stats import Remainders
 from sdewm.theory.effect import FORMS, Loss, effect_problem
@@ -26,6 +26,14 @@ UNAFFECTED = (
     "Σ ρ_kl Dḡ_k σ̄_l = 0, above all an error in z and a sequence model whose noise does not depend on z, as in a real "
     "recurrent state-space model; bases without noise; independent noise; and everything read as Stratonovich."
 )
+
+# How drift and zero-drift errors grow over a rollout, as claims say it.
+GROWTH_LAWS = (
+    r"G_N=\left(\frac{\mathbb{E}\,|e_N|^2}{\mathbb{E}\,|e_1|^2}\right)^{1/2},"
+    r"\quad G^{\text{zero drift}}_{25}\le\sqrt{25},\quad G^{\text{drift}}_{25}>25"
+)
+# The open-loop error of a model beside that of a baseline.
+BETTER = r"\operatorname{RMSE}_{25}(\text{model})<\operatorname{RMSE}_{25}(\text{baseline})"
 
 # ℓ(x) = |x|², Σ x_i, Σ x_i⁴/4 − 0.3 x_i.
 square = SquaredDistance()
@@ -48,6 +56,34 @@ def _bend(t: Tensor, x: Tensor) -> Tensor:
 
 # A constant error of size one; state-dependent ones, ½ + ⅖ sin 2x and ½ cos x + 0.3.
 ones, wave, bend = declare(_ones), declare(_wave), declare(_bend)
+
+
+def certified(name: str, detail: str) -> Hypothesis:
+    """A hypothesis that is true by construction, or by a computation that allows for its own errors."""
+    return Hypothesis(name, Status.CERTIFIED, detail, declared=True)
+
+
+def declared(name: str, detail: str) -> Hypothesis:
+    """A hypothesis for which somebody's word is taken."""
+    return Hypothesis(name, Status.DECLARED, detail, declared=True)
+
+
+def unchecked(name: str, detail: str) -> Hypothesis:
+    """A hypothesis that nobody has checked."""
+    return Hypothesis(name, Status.UNCHECKED, detail)
+
+
+def of_expansion(
+    system: Any,
+    error: RepresentationError,
+    loss: Loss,
+    x0: float | Tensor,
+    T: float,
+    steps: int,
+    actions: Tensor | None = None,
+) -> tuple[Hypothesis, ...]:
+    """What the expansion assumes of a problem, as the library finds it."""
+    return check_hypotheses(system, error, loss, x0, TimeGrid(T, steps), actions=actions)
 
 
 def only(records: Sequence[Record]) -> Record:
@@ -118,6 +154,11 @@ class OrderClaim(Claim, ABC):
     @abstractmethod
     def forms(self, case: str, drawn: bool) -> tuple[str, ...]:
         """The forms that are measured: those that claim and control judge, and with `drawn` those that are shown."""
+
+    def hypotheses(self, case: str) -> Sequence[Hypothesis]:
+        """Those of the expansion."""
+        s = self.setup(case)
+        return of_expansion(s.system, s.error, s.loss, s.x0, s.T, s.steps)
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         """One cell with all forms."""

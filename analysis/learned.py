@@ -23,7 +23,7 @@ from sdewm.worldmodel.horizon import horizon_error
 from sdewm.worldmodel.neural_sde import NeuralSDE
 from sdewm.worldmodel.recipe import HORIZON, STEPS, TASK, TEST_SEED, WARM, retrain, shipped, training_episodes
 
-from .kit import PAPER
+from .kit import BETTER, GROWTH_LAWS, PAPER, certified, unchecked
 
 FOLDER = Path(__file__).parent / "records" / "neural_sde"
 SEEDS = (0, 1, 2)
@@ -161,6 +161,14 @@ class FirstOrder(Claim):
         "drift, size 1, 25 steps",
     )
     source = "the expansion in the size of the error, applied to a trained model"
+    formula = (
+        r"0.9\le\frac{\left(\mathbb{E}\,|x^\varepsilon_N-x^0_N|^2\right)^{1/2}}{\varepsilon\left("
+        r"\mathbb{E}\,|y_{1,N}|^2\right)^{1/2}}\le1.1"
+    )
+    assumes = (
+        certified("held-out episodes", "collected with seeds of their own; each counts once"),
+        unchecked("other models", "three training seeds of one architecture on one task"),
+    )
     note = (
         f"{DATA}. The three models differ by their training seed only; the verdict is about these models, not about "
         "all that could be trained. Horizons and sizes were fixed after a first look at the same models."
@@ -212,6 +220,11 @@ class Compounding(Claim):
     )
     cases = ("zero drift: at most √N", "drift: more than N", "drift above zero drift")
     source = PAPER + ": drift errors accumulate over a rollout, zero-drift errors do not"
+    formula = GROWTH_LAWS
+    assumes = (
+        certified("held-out episodes", "collected with seeds of their own; each counts once"),
+        unchecked("other models", "three training seeds of one architecture on one task"),
+    )
     note = (
         f"{DATA}. Model level only: returns of agents are not judged here. The verdict is about the three shipped "
         "models. Horizon and size were fixed after a first look at the same models."
@@ -263,6 +276,11 @@ class BetterThanBaselines(Claim):
     )
     cases = ("mean", "persistence", "ridge")
     source = "a sanity check of the trained models"
+    formula = BETTER
+    assumes = (
+        certified("held-out episodes", "collected with seeds of their own; each counts once"),
+        unchecked("other models", "three training seeds of one architecture on one task"),
+    )
     note = (
         f"{DATA}. Ridge: one linear regression a horizon on the last ten observations and all actions. Fifty steps "
         "are drawn and not judged: there the mean square rests on few episodes."

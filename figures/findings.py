@@ -1,10 +1,8 @@
 """What the paper's empirical claims come to here, in words that are made from the verdicts."""
 
 from collections.abc import Mapping, Sequence
-from textwrap import fill
 from typing import Any
 
-WIDTH = 110
 MEANING = {
     "holds": "reproduces at this scale",
     "violated": "does not reproduce at this scale",
@@ -22,22 +20,18 @@ def findings(lines: Sequence[Mapping[str, Any]], group: str = "E") -> str:
         group: what the names of the claims begin with.
 
     Returns:
-        Text, empty where there is no such claim.
+        Paragraphs with an empty line between two, their cases lines that begin with a dash; empty without such claims.
     """
     chosen = [line for line in lines if str(line["claim"]).startswith(group)]
     if not chosen:
         return ""
     names = sorted({str(line["claim"]) for line in chosen})
-    paragraphs = [_filled(f"{_counts(chosen)}. What does not reproduce has an effect below the smallest that matters.")]
+    paragraphs = [f"{_counts(chosen)}. What does not reproduce has an effect below the smallest that matters."]
     for name in names:
         own = [line for line in chosen if line["claim"] == name]
         parts = [f"{name}, {_counts(own)}. {own[0]['statement']}", *map(_case, own)]
-        paragraphs.append("\n".join(map(_filled, parts)))
+        paragraphs.append("\n".join(parts))
     return "\n\n".join(paragraphs)
-
-
-def _filled(text: str) -> str:
-    return fill(text, WIDTH, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False)
 
 
 def _counts(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -62,4 +56,4 @@ def _case(line: Mapping[str, Any]) -> str:
     if outcome != str(verdict["outcome"]):
         meaning += f", though {verdict['outcome']} by itself: its control has no power"
     checked = f" Control: {control['outcome']}." if "outcome" in control else ""
-    return f"  {line['case']}: {meaning}. {reason[:1].upper()}{reason[1:]}.{checked}"
+    return f"- {line['case']}: {meaning}. {reason[:1].upper()}{reason[1:]}.{checked}"

@@ -16,6 +16,7 @@ GROWTHS = ("linear", "one-sided", "polynomial", "exponential", "explosive")
 class Status(Enum):
     """How a hypothesis is known."""
 
+    CERTIFIED = "certified"
     DECLARED = "declared"
     PROBED = "probed"
     ASSUMED = "assumed"
@@ -30,7 +31,8 @@ class Hypothesis:
 
     Attributes:
         name: what is assumed, such as "loss growth".
-        status: declared (the function says so itself), probed (a search for a counterexample found none, which proves
+        status: certified (true by construction, by a closed form, or by a computation that allows for its rounding),
+            declared (the function says so itself), probed (a search for a counterexample found none, which proves
             nothing), assumed (the caller takes it on), unchecked, or fails.
         detail: one clause with what is known.
         declared: whether it is the author of a function who says so; what a probe has found may be a false alarm.
@@ -49,7 +51,7 @@ class Hypothesis:
     __repr__ = __str__
 
 
-_ORDER = (Status.DECLARED, Status.PROBED, Status.ASSUMED, Status.UNCHECKED, Status.FAILS)
+_ORDER = (Status.CERTIFIED, Status.DECLARED, Status.PROBED, Status.ASSUMED, Status.UNCHECKED, Status.FAILS)
 
 
 def worse(a: Hypothesis, b: Hypothesis) -> Hypothesis:

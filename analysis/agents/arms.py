@@ -7,6 +7,7 @@ from sdewm.claims import Cell, Result
 from sdewm.run import Record
 
 from ..arms import Arm, PairedArms
+from ..kit import declared
 from .measure import compute
 from .reading import of_arm
 from .setting import ARMS, cells, more_cells
@@ -22,6 +23,10 @@ class AgentArms(PairedArms, ABC):
     """
 
     known = ("large drift in training", "plain")
+    assumes = (
+        *PairedArms.assumes,
+        declared("the control's arm", "its dose was raised after its own returns were seen; no judged pair has it"),
+    )
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         """Both arms, and all the others where they are drawn."""

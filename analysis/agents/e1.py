@@ -5,7 +5,7 @@ from typing import final
 from sdewm.claims import Row
 from sdewm.verdict import Verdict
 
-from ..arms import Arm
+from ..arms import GAIN, Arm
 from ..kit import PAPER
 from .arms import POINTS, AgentArms
 from .reading import mean_return
@@ -25,6 +25,7 @@ class ZeroDriftHelps(AgentArms):
     )
     cases = tuple(STRENGTHS)
     source = PAPER + ": moderate zero-drift representation error improves generalization"
+    formula = GAIN
     note = "Protocol: analysis/protocol/agents.md. Five pairs tell only effects of two standard deviations."
     pair = ("plain", "zero drift in training")
 

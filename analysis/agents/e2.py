@@ -14,7 +14,7 @@ from sdewm.verdict import Verdict
 
 from ..arms import complete, numbers
 from ..growth import AT_MOST, DRIFT, MORE, ZERO, judge_growth
-from ..kit import PAPER
+from ..kit import GROWTH_LAWS, PAPER, certified, unchecked
 from .arms import POINTS
 from .measure import compute
 from .reading import mean_return, of_arm
@@ -48,6 +48,11 @@ class Compounds(Claim):
     )
     cases = CASES
     source = PAPER + ": drift errors accumulate over a rollout, zero-drift errors do not"
+    formula = GROWTH_LAWS
+    assumes = (
+        certified("held-out episodes", "played with seeds of their own"),
+        unchecked("normal differences", "Student's interval over the training seeds"),
+    )
     note = "Protocol: analysis/protocol/agents.md. The policy sees the error and answers it, in imagination as in play."
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:

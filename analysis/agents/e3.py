@@ -5,7 +5,7 @@ from typing import final
 from sdewm.claims import Row
 from sdewm.verdict import Verdict
 
-from ..arms import Arm
+from ..arms import GAIN, Arm
 from ..kit import PAPER
 from .arms import POINTS, AgentArms
 from .e1 import STRENGTHS
@@ -23,6 +23,7 @@ class PenaltyHelps(AgentArms):
     )
     cases = tuple(STRENGTHS)
     source = PAPER + ": Jacobian regularisation improves robustness to noise, rotation and masking"
+    formula = GAIN
     note = "Protocol: analysis/protocol/agents.md. The penalty on the filter map is shown and not judged."
     pair = ("plain", "penalty, prior map")
 

@@ -5,7 +5,7 @@ from typing import final
 from sdewm.claims import Row
 from sdewm.verdict import Verdict
 
-from ..arms import Arm
+from ..arms import GAIN, RATIO, Arm
 from ..kit import PAPER
 from .arms import FACTOR, POINTS, AgentArms
 from .reading import error_at, mean_return
@@ -25,6 +25,7 @@ class PenaltyStabilises(AgentArms):
     )
     cases = (RETURN, ERROR)
     source = PAPER + ": Jacobian regularisation stabilises training under encoder error"
+    formula = GAIN + "\n" + RATIO
     note = "Protocol: analysis/protocol/agents.md. The share of runs that left the numbers is shown."
     pair = ("drift in training", "drift in training, penalty")
 

@@ -6,7 +6,7 @@ from typing import final
 from sdewm.claims import Cell, Row
 from sdewm.verdict import Verdict
 
-from ..arms import Arm
+from ..arms import GAIN, Arm
 from ..kit import PAPER
 from .arms import POINTS, AgentArms
 from .reading import learning
@@ -24,6 +24,7 @@ class PenaltySpeeds(AgentArms):
     )
     cases = (TASK,)
     source = PAPER + ": Jacobian regularisation accelerates convergence"
+    formula = GAIN
     note = "Protocol: analysis/protocol/agents.md. At equal environment steps and equal gradient steps."
     pair = ("plain", "penalty, prior map")
 

@@ -5,7 +5,7 @@ from typing import final
 from sdewm.claims import Row
 from sdewm.verdict import Verdict
 
-from ..arms import Arm
+from ..arms import RATIO, Arm
 from ..kit import PAPER
 from .arms import FACTOR, AgentArms
 from .reading import error_at
@@ -25,6 +25,7 @@ class PenaltyPredicts(AgentArms):
     )
     cases = tuple(f"{n} actions ahead" for n in HORIZONS)
     source = PAPER + ": Jacobian regularisation improves long-horizon prediction"
+    formula = RATIO
     note = (
         "Protocol: analysis/protocol/agents.md. Each agent is measured on what its own policy visits, so that a better "
         "policy may meet what is easier or harder to predict; errors on common episodes of random actions are shown."

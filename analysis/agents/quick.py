@@ -15,6 +15,7 @@ from sdewm.run import Record, Store
 from sdewm.verdict import Outcome, Verdict
 from sdewm.worldmodel import load_agent
 
+from ..kit import unchecked
 from ..recorded import among, near
 from .e5 import PenaltySpeeds
 from .measure import compute, returns_of
@@ -63,6 +64,8 @@ class PlaysAgain(Claim):
     )
     cases = (*SHIPPED, AGAIN)
     source = "a check of the records"
+    formula = r"\left|\text{return}-\text{return on record}\right|\le10"
+    assumes = (unchecked("same rounding", "other machines round otherwise; ten points of 1000 are allowed"),)
     note = "The records of claims about agents are made by `make reproduce-agents`, in over an hour."
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:

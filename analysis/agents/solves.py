@@ -10,6 +10,7 @@ from sdewm.stats import paired
 from sdewm.verdict import Verdict
 
 from ..arms import complete, numbers
+from ..kit import certified, unchecked
 from .arms import AgentArms
 from .measure import compute
 from .reading import mean_return, of_arm
@@ -36,6 +37,11 @@ class Solves(Claim):
     )
     cases = ("return of the trained agents",)
     source = "a check of the agents of this project"
+    formula = r"\mathbb{E}_{\text{seeds}}\,\text{return}\ge700"
+    assumes = (
+        certified("training seeds", "weights, episodes and noise of an agent have a seed of their own"),
+        unchecked("normal returns", "Student's interval over the seeds"),
+    )
     note = "Protocol: analysis/protocol/agents.md. Greedy actions, the same starts for each agent."
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:

@@ -22,7 +22,7 @@ from sdewm.theory.bounds.expected_sup import expected_sup_form, running_exponent
 from sdewm.theory.bounds.random_jacobian import growth_rate, right_side, step_growth_rate
 from sdewm.verdict import Grade, Outcome, Verdict
 
-from ..kit import PAPER, at_least_paths, only
+from ..kit import PAPER, at_least_paths, certified, only
 from .limits import Array, ends, mean_limits
 
 GAIN, NOISE = "frozen random gain, growth with M", "rotational noise, growth with b"
@@ -70,6 +70,17 @@ class ConstantRescues(Claim):
     )
     cases = (GAIN, NOISE, MULTIPLE)
     source = PAPER + ": error propagation bound, with the whole Jacobian in place of its blocks"
+    formula = (
+        r"\mathbb{E}\,|e_t|\le\delta\,C\left(e^{J_0}+e^{J_1}\right),\quad J_0=t\,"
+        r"\mathbb{E}\sup_{s\le t}\|Dg(x_s)\|_F,\quad J_1=t\,\mathbb{E}\sup_{s\le t}\|D\bar g(x_s)\|_F"
+    )
+    assumes = (
+        certified("small errors", "δ = 1e-18: tanh is linear, to rounding, on the largest error of a family"),
+        certified(
+            "limits on means",
+            "by betting on bounded variables, or from an exact variance; no central limit theorem",
+        ),
+    )
     note = (
         "The form is the paper's as reconstructed. Here J₀ = 1 for all M in (a), and J₁ = 2b in (b); E|e|/δ tends to 1 "
         "+ (e^M − 1)/M and to e^{b²/2} at t = 1, which (c) judges. In (a) and (b) truth and form are those of Euler's "

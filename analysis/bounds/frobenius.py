@@ -15,7 +15,7 @@ from sdewm.drifts import Linear
 from sdewm.run import Record
 from sdewm.verdict import Grade, Outcome, Verdict
 
-from ..kit import PAPER, ones, only
+from ..kit import PAPER, certified, ones, only
 
 DRIFTS, MAPS = "drifts −2x and 0", "step maps [[0, 2], [0, 0]] and 0.9 I"
 RATES = (-3.0, -1.5, -1.0, -0.5, -0.25, 0.25, 0.5, 0.75)
@@ -41,6 +41,8 @@ class SmallerNormSmallerError(Claim):
     )
     cases = (DRIFTS, MAPS)
     source = PAPER + ": the Frobenius norm of the Jacobian stands for the growth of errors"
+    formula = r"\|J_1\|_F<\|J_2\|_F\;\Longrightarrow\;|e^{(1)}_N|<|e^{(2)}_N|"
+    assumes = (certified("no noise", "nothing is sampled: both systems are deterministic"),)
     note = (
         "The statement is a reading of the paper's bound and penalty, as reconstructed. What is monotone in the "
         "log-norm, or in the norm of the product of all steps, is the bound on the error. Not affected: the penalty "

@@ -10,6 +10,7 @@ import torch
 from sdewm import Outcome, RepresentationError, TimeGrid, perturb, simulate_coupled
 from sdewm.claims import Cell, Claim, Result, Row
 from sdewm.drifts import Linear, TanhNetwork
+from sdewm.hypothesis import Hypothesis, Status
 from sdewm.run import Record
 from sdewm.stats import share
 from sdewm.theory.bounds import GaussianQuantile
@@ -17,7 +18,7 @@ from sdewm.theory.check import Evidence, check
 from sdewm.verdict import Grade, Verdict
 
 from ..expansion.refused import refused_in
-from ..kit import at_least_paths, ones, only
+from ..kit import at_least_paths, certified, ones, only
 from .limits import mean_limits
 
 SCALAR, PLANE, NETWORK = "linear drift x", "linear drift in R², rotating", "tanh network, unstable at 0"
@@ -41,6 +42,10 @@ class Quantiles(Claim):
     )
     cases = (SCALAR, PLANE, NETWORK, NOISY)
     source = "Boucheron, Lugosi, Massart, Concentration Inequalities, theorem 5.6; the Euler version is derived here"
+    formula = (
+        r"\mathbb{P}\left(|e_t|>\mathbb{E}\,|e_t|+a\right)\le\exp\left("
+        r"-\frac{a^2}{2\varepsilon^2v^2}\right),\quad v^2=\|\bar\sigma\|^2\,\frac{e^{2\mu t}-1}{2\mu}"
+    )
     note = (
         "Limits on E|e| come from one half of the paths (betting from below, the central limit theorem from above), "
         "and exact binomial limits on the probabilities from the other, so that the threshold does not depend on what "
@@ -48,6 +53,15 @@ class Quantiles(Claim):
         "half-normal, or in R² Rayleigh's. "
         "With noise in the base the derivative of the error depends on that noise too, and the statement is refused."
     )
+
+    def hypotheses(self, case: str) -> Sequence[Hypothesis]:
+        noisy = case == NOISY and not self.swapped
+        silent = Hypothesis("base without noise", Status.FAILS, "it has multiplicative noise", declared=True)
+        return (
+            silent if noisy else certified("base without noise", "by construction"),
+            certified("constant diffusion error", "σ̄ = 1, by construction"),
+            certified("one-sided Lipschitz drift", "μ is an exact supremum over all states"),
+        )
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         settings: dict[str, Any] = {"case": case, "T": 2.0, "steps": 64, "eps": 0.02, "level": LEVEL, "base noise": 0.0}

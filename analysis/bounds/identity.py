@@ -17,7 +17,7 @@ from sdewm.theory.bounds.rollout import draw_normals
 from sdewm.verdict import Grade, Outcome, Verdict
 
 from ..expansion.variations import gated, spread
-from ..kit import wave
+from ..kit import certified, wave
 
 EXACT = 1e-12
 SIZES = (0.0125, 0.025, 0.05, 0.1)
@@ -39,6 +39,11 @@ class TelescopingSum(Claim):
     )
     cases = ("the identity", "linearised form")
     source = "Alekseev 1961, Gröbner 1960, in discrete time"
+    formula = (
+        r"e_N=\sum_{n=1}^N\left[F_{N,n}(x^\varepsilon_n)-F_{N,n}\left(F_{n,n-1}(x^\varepsilon_{n"
+        r"-1})\right)\right]+F_{N,0}(x^\varepsilon_0)-F_{N,0}(x^0_0)"
+    )
+    assumes = (certified("one derivative", "all steps are smooth, by construction; only the linearised form needs it"),)
     note = (
         "A linear form is what first-order bounds and Jacobian penalties rest on. What it leaves over is of order ε². "
         "Not affected: linear maps, for which it is exact."

@@ -14,7 +14,7 @@ from sdewm.run import Record
 from sdewm.theory.bounds import kreiss_constant, transient_growth
 from sdewm.verdict import Grade, Outcome, Verdict
 
-from ..kit import only
+from ..kit import certified, only
 
 LOWER, UPPER = "K ≤ sup ‖exp(At)‖", "sup ‖exp(At)‖ ≤ e n K"
 
@@ -33,6 +33,14 @@ class Bracket(Claim):
     )
     cases = (LOWER, UPPER)
     source = "Kreiss 1962; Trefethen, Embree, Spectra and Pseudospectra, chapter 18"
+    formula = (
+        r"K(A)\le\sup_{t\ge0}\left\|e^{At}\right\|\le e\,n\,K(A),\quad K(A)"
+        r"=\sup_{\operatorname{Re}z>0}\operatorname{Re}z\,\left\|(zI-A)^{-1}\right\|"
+    )
+    assumes = (
+        certified("stable matrix", "upper triangular in an orthonormal basis, with a diagonal in [−1.5, −0.5]"),
+        certified("both suprema", "from both sides, by a cover of the half plane and by the log-norm between times"),
+    )
     note = (
         "Upper triangular matrices in a random orthonormal basis, diagonal in [−1.5, −0.5], entries above it of "
         "either sign with sizes in [3, 6]. K and the growth are known from both sides, by a cover of the half plane "

@@ -18,7 +18,7 @@ from sdewm.stats.decide import decide, doubt_of
 from sdewm.theory.bounds import linear_noise
 from sdewm.verdict import Grade, Outcome, Verdict
 
-from ..kit import at_least_paths, flagged, ones, only
+from ..kit import at_least_paths, certified, flagged, ones, only, unchecked
 
 TOLERANCE = 0.1
 HORIZONS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
@@ -59,6 +59,14 @@ class LinearNoiseRatio(Claim):
     )
     cases = ("initial error, T = 1", "initial error, T = 8", "diffusion error, T = 1", "diffusion error, T = 8")
     source = "van Kampen, Stochastic Processes in Physics and Chemistry, chapter X"
+    formula = (
+        r"\dot C=AC+CA^\top+\varepsilon^2\bar\sigma\bar\sigma^\top,\quad0.9\le\frac{\left("
+        r"\mathbb{E}\,|e_T|^2\right)^{1/2}}{\left(\operatorname{tr}C_T\right)^{1/2}}\le1.1"
+    )
+    assumes = (
+        certified("base at rest", "x⁰ = 0 is a fixed point without noise"),
+        unchecked("small error", "that the error stays small against the bend of the drift is what is judged"),
+    )
     note = (
         "Initial error ±ε, equally likely: truth by integrating the flow, no sampling; the ratio is 1/√(1 + ε²(e^{2T} "
         "− 1)). Diffusion error ε dW: truth by simulation, C by the recursion of the same tamed steps. It is the "

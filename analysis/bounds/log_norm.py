@@ -14,7 +14,7 @@ from sdewm.theory.bounds import LogNorm, Setting
 from sdewm.theory.bounds.steps import euler_steps, recursion, step_growth
 from sdewm.verdict import Outcome, Verdict
 
-from ..kit import flagged
+from ..kit import certified, flagged
 from .tightness import (
     BOTH,
     BOUNDS,
@@ -112,6 +112,18 @@ class LogNormBound(Claim):
     )
     cases = tuple(CONTROLS)
     source = "Söderlind, The logarithmic norm, BIT 2006, for μ; the version for Euler steps is derived in sdewm"
+    formula = (
+        r"\left(\mathbb{E}\,|e_n|^2\right)^{1/2}\le r_n,\quad r_{n+1}^2=(Kr_n+h\varepsilon s)^2+h"
+        r"\left(\Lambda^2r_n^2+2\|\rho\|\Lambda r_n\,\varepsilon\bar s+\varepsilon^2\bar s^2\right),"
+        r"\quad K^2=1+2h\mu+h^2L^2"
+    )
+    assumes = (
+        certified(
+            "Lipschitz coefficients",
+            "suprema over all states: exact for constant matrices, at the vertices of {−I + WD} for tanh networks",
+        ),
+        certified("size of the error", "σ, σ̄ and η are the same everywhere, by construction"),
+    )
     note = (
         "Suprema are over all states, and certified: exact for constant matrices, at the vertices of {−I + WD} for "
         "tanh networks. The controls take (S1) the spectral radius of the step for its norm, (networks) the drift "

@@ -21,7 +21,7 @@ from sdewm.theory.bounds.random_jacobian import right_side, step_growth_rate
 from sdewm.theory.constants.structural import certified_constants
 from sdewm.verdict import Grade, Outcome, Verdict
 
-from ..kit import at_least_paths, flagged, only
+from ..kit import at_least_paths, certified, flagged, only, unchecked
 from .limits import Array, ends, mean_limits
 
 NETWORK, WELL, LINEAR = "tanh network, from one state to another", "double well, tamed", "linear, rotational noise"
@@ -49,6 +49,18 @@ class RandomJacobian(Claim):
     source = (
         "derived here, in place of the bound by expected exponentials of Jacobians in arXiv:2501.00195 (as "
         "reconstructed)"
+    )
+    formula = (
+        r"\mathbb{E}\,|e_N|^p\le\Big(\mathbb{E}\,|e_0|^{2p}\prod_{n<N}\kappa_n^{2p}\Big)^{1/2}"
+        "\n"
+        r"\ln\kappa_n=h\Big(\mu(A_n)+\tfrac12\sum_k\|G_{k,n}\|^2+(p-1)\sum_k\|G_{k,n}\|^2\Big)+O(h^{3/2})"
+    )
+    assumes = (
+        certified("initial error only", "the error has neither drift nor diffusion, by construction"),
+        unchecked(
+            "moments of order 4p",
+            "certified for the linear system; of the others the upper limits rest on the central limit theorem",
+        ),
     )
     note = (
         "Both sides are estimated on the same Euler (or tamed) steps, each with its own limits at a shared level, and "

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from sdewm.claims import Cell, Claim, Result, Row
 from sdewm.constant import Certified
 from sdewm.exceptions import HypothesisFails
+from sdewm.hypothesis import Hypothesis, Status
 from sdewm.run import Record
 from sdewm.theory.bounds import ValueGap
 from sdewm.verdict import Grade, Outcome, Verdict
 
 from ..expansion.refused import refused_in
-from ..kit import only
+from ..kit import certified, only
 
 Array = NDArray[np.float64]
 
@@ -46,11 +47,21 @@ class Values(Claim):
         "affine loop, γκ ≥ 1",
     )
     source = "Asadi, Misra, Littman 2018, theorem 2, with reward and initial error"
+    formula = (
+        r"|V-\hat V|\le\frac{\varepsilon_r}{1-\gamma}+\frac{L_r\,\delta}{1-\gamma\kappa}"
+        r"+\frac{L_r\,\gamma\,d}{(1-\gamma)(1-\gamma\kappa)},\quad\gamma\kappa<1"
+    )
     note = (
         "γ discount, κ Lipschitz constant of the closed loop in W₁, L_r of the reward, d largest W₁ distance of one "
         "step, δ initial and ε_r reward error. Finite chains on a line have exact values (linear equations) and exact "
         "constants (distribution functions of neighbours), so that nothing is sampled but the chains themselves."
     )
+
+    def hypotheses(self, case: str) -> Sequence[Hypothesis]:
+        expands = case.endswith("≥ 1") and not self.swapped
+        fails = Hypothesis("γκ < 1", Status.FAILS, "κ = 1.05 and γ = 0.96 are given", declared=True)
+        exact = "exact: distribution functions of neighbouring states, or the loop's own slope"
+        return (fails if expands else certified("γκ < 1", exact), certified("Lipschitz reward and transition", exact))
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         settings: dict[str, Any] = {"case": case, "once": self.swapped and not case.endswith("≥ 1")}

@@ -19,7 +19,7 @@ from sdewm.theory.bounds import Weighted as WeightedBound
 from sdewm.theory.constants import Weight, certified_constants, certify_weight, hull_of, search_weight
 from sdewm.verdict import Grade, Outcome, Verdict
 
-from ..kit import only
+from ..kit import certified, only
 from .tightness import (
     BOTH,
     INITIAL,
@@ -61,6 +61,11 @@ class WeightedBoundHolds(Claim):
     )
     cases = (SOME_WEIGHT, ABOVE, BOUNDED, NEVER_WORSE)
     source = "the weighted log-norm, Söderlind, BIT 2006; with diffusion, and for Euler steps, derived in sdewm"
+    formula = r"MA+A^\top M+\sum_kG_k^\top MG_k\preceq2\nu M,\quad\nu<0<2\mu+\Lambda^2"
+    assumes = (
+        certified("linear system", "constant matrices, by construction"),
+        certified("ν of a weight", "the largest eigenvalue, rounding included"),
+    )
     note = (
         "ν is certified, rounding included. A weight costs the square root of its condition number at the start, so "
         "that I is best for short times, and ν decides for long ones. Weights: one from a search for a small ν, and "

@@ -11,13 +11,26 @@ from sdewm import RepresentationError, TimeGrid, perturb, simulate_coupled, tame
 from sdewm.claims import Cell, Claim, Result, Row
 from sdewm.drifts import DoubleWell
 from sdewm.estimate import Moments
+from sdewm.hypothesis import Hypothesis
 from sdewm.run import Record
 from sdewm.stats import order_at_least
 from sdewm.theory.effect import TAMED, effect_problem
 from sdewm.theory.remainder import measure_remainders
 from sdewm.verdict import Outcome, Verdict
 
-from ..kit import PAPER, bend, flagged, only, remainder_result, remainders_of, square, terms_named, tilted, wave
+from ..kit import (
+    PAPER,
+    bend,
+    flagged,
+    of_expansion,
+    only,
+    remainder_result,
+    remainders_of,
+    square,
+    terms_named,
+    tilted,
+    wave,
+)
 
 SIZES = (0.0125, 0.025, 0.05, 0.1)
 FULL, BARE = "ito", "without mixed and quadratic"
@@ -39,11 +52,20 @@ class DriftError(Claim):
     )
     cases = (*CASES, MIRROR)
     source = PAPER
+    formula = (
+        r"R(\sigma)=\varepsilon P+\varepsilon^2\left(Q+\tfrac12S\right)+O(\varepsilon^3)"
+        "\n"
+        r"R(\sigma)+R(-\sigma)=O(\varepsilon^2)"
+    )
     note = (
         "The bare formula is the paper's for non-zero drift as reconstructed. Not affected: its first order, and "
         "affine losses under a state-independent σ, where both terms vanish. The third case says that a drift error is "
         "a bias and not a penalty: what it adds in first order, its mirror image takes away."
     )
+
+    def hypotheses(self, case: str) -> Sequence[Hypothesis]:
+        loss = tilted if case == MIRROR else square
+        return of_expansion(DoubleWell(), RepresentationError(drift=bend), loss, 0.6, 1.0, 16)
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         paths = max(int((32_768 if case == MIRROR else 8192) * scale), 1024)

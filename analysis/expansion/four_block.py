@@ -6,11 +6,12 @@ from typing import final
 
 from sdewm import TimeGrid
 from sdewm.claims import Cell, Claim, Result, Row
+from sdewm.hypothesis import Hypothesis
 from sdewm.run import Record
 from sdewm.stats import all_of
 from sdewm.verdict import Outcome, Verdict
 
-from ..kit import PAPER, at_least_paths, only, square
+from ..kit import PAPER, at_least_paths, of_expansion, only, square
 from .blocks import STEPS, four_blocks
 from .measured import compare, judge_p, judge_s
 
@@ -36,6 +37,10 @@ class FourBlocks(Claim):
     )
     cases = ("(a) f̄ = 0", "(a) f̄ independent of z", "(b) f̄ depends on z")
     source = PAPER
+    formula = (
+        r"\sum_{k,l}\rho_{kl}\,D\bar g_k\,\bar\sigma_l="
+        r"\Big(0,\;\sum\rho\,\partial_z\bar f_k\,\bar\sigma_l,\;0,\;0\Big),\quad P'=P,\quad S'=S"
+    )
     note = (
         "This is the paper's own setting, its formula as reconstructed. Σ ρ_kl Dḡ_k σ̄_l = (0, Σ ρ ∂_z f̄_k σ̄_l, 0, "
         "0): the uncorrected P and S are right as soon as the sequence model's noise does not depend on z, and a real "
@@ -43,6 +48,11 @@ class FourBlocks(Claim):
         "be remembered: P is not zero in (a), because the error shares the noise of z; and Q needs its Itô correction "
         "in õ if predictor and decoder share noise."
     )
+
+    def hypotheses(self, case: str) -> Sequence[Hypothesis]:
+        kind = case.removeprefix("(a) ").removeprefix("(b) ")
+        model, error, start, observed = four_blocks(kind)
+        return of_expansion(model, error, square, start, 1.0, STEPS, observed)
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         kind = case.removeprefix("(a) ").removeprefix("(b) ")

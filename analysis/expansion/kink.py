@@ -10,13 +10,14 @@ from torch import Tensor
 from sdewm import LatentSDE, RepresentationError, TimeGrid, perturb, simulate_coupled
 from sdewm.claims import Cell, Claim, Result, Row
 from sdewm.estimate import Moments
+from sdewm.hypothesis import Hypothesis
 from sdewm.run import Record
 from sdewm.stats import order_at_least
 from sdewm.theory.effect import Loss
 from sdewm.theory.losses import AbsoluteLoss, SoftAbsoluteLoss
 from sdewm.verdict import Outcome, Verdict
 
-from ..kit import ones, only, total
+from ..kit import of_expansion, ones, only, total
 
 SIZES = (0.0125, 0.025, 0.05, 0.1)
 SHARP = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -78,11 +79,18 @@ class AtTheKink(Claim):
     )
     cases = ("ReLU drift, x⁰ = 0", "|x| loss, x⁰ = 0")
     source = "the expansion, where its hypothesis of two derivatives fails"
+    formula = r"\mathbb{E}\,\ell(x^\varepsilon)-\mathbb{E}\,\ell(x^0)=O(\varepsilon^2)\quad\text{at a kink}"
     note = (
         "expand() finds the kink and refuses. Not affected: a base that stays off the kink, and, for the first order, "
         "one whose law has a density; with a density at a visited kink the effect is of order ε², but the coefficient "
         "that derivatives beside the kink give is wrong."
     )
+
+    def hypotheses(self, case: str) -> Sequence[Hypothesis]:
+        base: LatentSDE = Rectified(self.sharpness) if case.startswith("ReLU") else Still()
+        smoothed: Loss = AbsoluteLoss() if self.sharpness is None else SoftAbsoluteLoss(sharpness=self.sharpness)
+        error = RepresentationError(diffusion=ones, correlation="independent")
+        return of_expansion(base, error, total if case.startswith("ReLU") else smoothed, 0.0, 1.0, 32)
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         paths = max(int(8192 * scale), 1024)

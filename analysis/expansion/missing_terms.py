@@ -48,6 +48,7 @@ class NoSecondCorrection(OrderClaim):
     )
     cases = ("dx = √(1+x²) dB + ε dW, loss x",)
     source = PAPER
+    formula = r"\mathbb{E}\,\nabla\ell(x_t)^\top\int_0^t\Phi(t,r)\sum_kG_k\,\tfrac12D^2\bar g_k[y_1,y_1]\,dr=0"
     note = (
         "Here R = 0 at every ε. The form is the paper's as reconstructed, in its general reading. Not affected: bases "
         "with Σ G_k D²ḡ_k = 0, such as affine diffusions, and P and S of any base under independent noise."
@@ -92,6 +93,12 @@ class LeftOutTerms(OrderClaim):
     )
     cases = tuple(FORMS)
     source = PAPER
+    formula = (
+        r"dy_2=\left(Dg\,y_2+\tfrac12D^2g[y_1,y_1]+D\sigma\,y_1\right)dt+\sum_k\left(G_ky_2+"
+        r"\tfrac12D^2\bar g_k[y_1,y_1]\right)dB^k+\sum_lD\bar\sigma_l\,y_1\,dW^l"
+        "\n"
+        r"Q=\mathbb{E}\,\nabla\ell(x_t)^\top y_2(t)\quad\text{also without one of its terms}"
+    )
     note = (
         "(a) and (b) are two readings of the paper's Q' as reconstructed, on a base without noise, where there is no "
         "Itô correction to argue about; (c) leaves Dσ̄ y₁ out. Not affected: affine drift and diffusion with a "

@@ -77,6 +77,10 @@ class SecondOrder(OrderClaim):
         "tanh network, drift and diffusion error",
     )
     source = "second-order expansion with all Itô corrections, mixed terms and Hessians"
+    formula = (
+        r"\mathbb{E}\,\ell(x^\varepsilon)-\mathbb{E}\,\ell(x^0)=\varepsilon P+\varepsilon^2\left(Q+"
+        r"\tfrac12S\right)+O(\varepsilon^3)"
+    )
     note = (
         "The figure shows what each left-out term costs: the form without Itô corrections is the paper's as "
         "reconstructed, and it is not affected where Σ ρ_kl Dḡ_k σ̄_l = 0 (X4, X13)."

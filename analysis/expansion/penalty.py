@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, final
 
 import torch
@@ -13,13 +14,14 @@ from sdewm.drifts import Cubic, DoubleWell, Geometric, Linear, TanhNetwork
 from sdewm.dynamics import ErrorCovariance
 from sdewm.dynamics.ensemble import Ensemble, prepare
 from sdewm.estimate import Moments
+from sdewm.hypothesis import Hypothesis, worse
 from sdewm.run import Record
 from sdewm.stats import Remainders, all_of
 from sdewm.stats.order import richardson_weights
 from sdewm.theory.effect import TAMED, finite_moments, total
 from sdewm.verdict import Outcome, Verdict
 
-from ..kit import PAPER, at_least_paths, flagged, remainders_of, wave
+from ..kit import PAPER, at_least_paths, certified, flagged, of_expansion, remainders_of, square, wave
 from .order import Crossed
 
 SIZES = (0.0125, 0.025, 0.05, 0.1)
@@ -63,10 +65,20 @@ class PenaltyAtInterpolation(Claim):
     )
     cases = ("twelve systems",)
     source = PAPER + ": zero-drift errors act as implicit regularisation of the Jacobian"
+    formula = (
+        r"R(\varepsilon)=\frac{\varepsilon^2}{2}\,\mathbb{E}\int_0^t"
+        r"\left\|\Phi(t,r)\,\bar\sigma(x_r)\right\|_F^2dr+O(\varepsilon^3)"
+    )
     note = (
         "Φ(t,r) is the Jacobian of the rollout, noise included; the error's own noise is averaged out exactly. Away "
         "from interpolation, or with shared noise, R has further terms and may be negative (S1, X7)."
     )
+
+    def hypotheses(self, case: str) -> Sequence[Hypothesis]:
+        error = RepresentationError(diffusion=wave, correlation="independent")
+        found = [of_expansion(system, error, square, 0.6, 1.0, 16) for system in systems().values()]
+        weakest = [reduce(worse, each) for each in zip(*found, strict=True)]
+        return *weakest, certified("interpolation", "the target of each path is where its base arrives")
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         paths = at_least_paths(65_536 * scale, 1024)

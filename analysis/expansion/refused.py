@@ -16,13 +16,14 @@ from sdewm.drifts import Cubic, Geometric
 from sdewm.dynamics import CategoricalMap
 from sdewm.dynamics.brownian import generator
 from sdewm.exceptions import HypothesisFails
+from sdewm.hypothesis import Hypothesis
 from sdewm.run import Record
 from sdewm.theory.effect import Loss, effect_problem
 from sdewm.theory.losses import ExponentialLoss, PolynomialLoss
 from sdewm.theory.remainder import measure_remainders
 from sdewm.verdict import Outcome, Verdict
 
-from ..kit import flagged, only, remainder_result, remainders_of, square, terms_named, wave
+from ..kit import flagged, of_expansion, only, remainder_result, remainders_of, square, terms_named, wave
 
 SIZES = (0.00625, 0.0125, 0.025, 0.05)
 
@@ -70,11 +71,18 @@ class NotApplicable(Claim):
         "explosive drift, detected",
     )
     source = "the expansion, where its hypotheses on growth fail"
+    formula = (
+        r"\mathbb{E}\,\ell(x^\varepsilon)-\mathbb{E}\,\ell(x^0)=\varepsilon P+\varepsilon^2\left(Q+"
+        r"\tfrac12S\right)+O(\varepsilon^3)\quad\text{for}\quad\ell(x)=e^x\;\text{or}\;g(x)=x+x^3"
+    )
     note = (
         "Refused before anything is simulated. R is infinite here, or not defined, although every sample mean is "
         "finite: see the figure. Not affected: eˣ where all exponential moments exist, as for additive noise; "
         "assume=('loss growth',) then goes on."
     )
+
+    def hypotheses(self, case: str) -> Sequence[Hypothesis]:
+        return of_expansion(*self._problem(case, self.harmless), 0.6, 1.0, 16)
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         paths = max(int(4096 * scale), 512)
@@ -148,11 +156,17 @@ class CategoricalLatents(Claim):
     )
     cases = ("eight groups of eight classes",)
     source = "the expansion, for the latents of DreamerV2 and V3"
+    formula = r"x^\varepsilon=x^0+\varepsilon y_1+\varepsilon^2y_2+O(\varepsilon^3)\quad\text{on each path}"
     note = (
         "A latent jumps or stays: under common uniforms the root mean square error is of order ½ in ε (figure). Not "
         "affected: the class probabilities, which are smooth in ε, and Gaussian latents."
     )
     drawn_sizes = (0.003, 0.01, 0.03, 0.1, 0.3)
+
+    def hypotheses(self, case: str) -> Sequence[Hypothesis]:
+        base: Any = gaussian_latents() if self.gaussian else categorical_latents()
+        error = gaussian_error() if self.gaussian else RepresentationError(drift=logit_error)
+        return of_expansion(base, error, square, torch.zeros(base.dim, dtype=torch.float64), 8.0, 8)
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         paths = max(int(2048 * scale), 512)

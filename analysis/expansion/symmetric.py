@@ -30,6 +30,10 @@ class FourthOrder(OrderClaim):
     )
     cases = ("double well", "tanh network")
     source = "symmetry of the error's noise: W and −W have one law, so that R is even in ε"
+    formula = (
+        r"\sigma=0,\;\rho=0\;\Longrightarrow\;\mathbb{E}\,\ell(x^\varepsilon)-\mathbb{E}\,\ell(x^0)"
+        r"=\varepsilon^2\left(Q+\tfrac12S\right)+O(\varepsilon^4)"
+    )
     note = "Not affected by which form of P is used: P = 0 and all odd coefficients vanish."
 
     def setup(self, case: str) -> Setup:

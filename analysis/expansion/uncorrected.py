@@ -9,12 +9,13 @@ import torch
 from sdewm import RepresentationError, TimeGrid
 from sdewm.claims import Cell, Claim, Result, Row
 from sdewm.drifts import Linear
+from sdewm.hypothesis import Hypothesis
 from sdewm.run import Record
 from sdewm.stats import all_of
 from sdewm.theory.effect import Loss
 from sdewm.verdict import Outcome, Verdict
 
-from ..kit import PAPER, UNAFFECTED, at_least_paths, ones, only, square, total
+from ..kit import PAPER, UNAFFECTED, at_least_paths, of_expansion, ones, only, square, total
 from .measured import compare, judge_p, judge_s
 
 # Paths a second, roughly.
@@ -39,7 +40,12 @@ class UncorrectedForm(Claim):
     )
     cases = ("P", "S/2", "P, affine loss")
     source = PAPER
+    formula = r"P'=P,\quad S'=S\quad\text{for}\quad dx=ax\,dt+(bx+\varepsilon c)\,dB"
     note = f"Only the general formula is refuted here. {UNAFFECTED}"
+
+    def hypotheses(self, case: str) -> Sequence[Hypothesis]:
+        loss: Loss = total if case == "P, affine loss" else square
+        return of_expansion(Linear(a=-0.5, b=0.6), RepresentationError(diffusion=ones), loss, 1.0, 0.5, 32)
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         # At T = 1 the squares of squares have so heavy a tail that single paths decide; at ½ they do not.
@@ -95,10 +101,14 @@ class WhereItIsRight(Claim):
         "independent noise, multiplicative base",
     )
     source = PAPER
+    formula = r"\sum_{k,l}\rho_{kl}\,D\bar g_k\,\bar\sigma_l=0\;\Longrightarrow\;P'=P,\quad S'=S"
     note = (
         "The form is the paper's as reconstructed. The control gives the base a noise that the error meets, b x dB in "
         "the error's own coordinate and shared."
     )
+
+    def hypotheses(self, case: str) -> Sequence[Hypothesis]:
+        return of_expansion(*self._setup(case, self.broken), square, 1.0, 0.5, 32)
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         settings = {"case": case, "broken": self.broken, "x0": 1.0, "T": 0.5, "steps": 32}

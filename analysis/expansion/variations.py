@@ -11,13 +11,14 @@ from sdewm import RepresentationError, StepMap, TimeGrid, Variations, simulate_c
 from sdewm.claims import Cell, Claim, Result, Row
 from sdewm.drifts import Cubic, DoubleWell, Geometric, Linear, TanhNetwork
 from sdewm.dynamics.brownian import generator
+from sdewm.hypothesis import Hypothesis
 from sdewm.run import Record
 from sdewm.stats import all_of
 from sdewm.theory.effect import Effect
 from sdewm.theory.remainder import measure_remainders
 from sdewm.verdict import Grade, Outcome, Verdict
 
-from ..kit import flagged, only, remainder_result, remainders_of, square, terms_named, wave
+from ..kit import flagged, of_expansion, only, remainder_result, remainders_of, square, terms_named, wave
 from .blocks import four_blocks
 
 EXACT = 1e-12
@@ -62,6 +63,13 @@ class HandWritten(Claim):
         "recurrent step map",
     )
     source = "the variation equations"
+    formula = (
+        r"y_1=\left.\frac{dx^\varepsilon}{d\varepsilon}\right|_{\varepsilon=0},\quad y_2"
+        r"=\frac12\left.\frac{d^2x^\varepsilon}{d\varepsilon^2}\right|_{\varepsilon=0}"
+        "\n"
+        r"\left(\mathbb{E}\left|\ell(x^\varepsilon)-\ell(x^0)-\varepsilon p"
+        r"-\varepsilon^2c\right|^2\right)^{1/2}=O(\varepsilon^3)"
+    )
     note = "The third way, SymPy's derivatives and exact moments, is in the tests. Each system has its own figure line."
 
     def setup(self, case: str) -> tuple[Any, RepresentationError, float | Tensor, Tensor | None]:
@@ -83,6 +91,10 @@ class HandWritten(Claim):
         }
         system, error = systems[case]
         return system, error, 0.6, None
+
+    def hypotheses(self, case: str) -> Sequence[Hypothesis]:
+        system, error, x0, actions = self.setup(case)
+        return of_expansion(system, error, square, x0, 0.5, 16, actions)
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         paths = max(int(2048 * scale), 512)

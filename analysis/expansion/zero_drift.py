@@ -12,12 +12,13 @@ from sdewm.claims import Cell, Claim, Result, Row
 from sdewm.drifts import DoubleWell
 from sdewm.dynamics.derivatives import curve_derivatives
 from sdewm.estimate import Estimate
+from sdewm.hypothesis import Hypothesis
 from sdewm.run import Record
 from sdewm.stats import all_of, negligible
 from sdewm.theory.effect import TAMED
 from sdewm.verdict import Outcome, Verdict
 
-from ..kit import PAPER, at_least_paths, flagged, moments_of, only, tilted, wave
+from ..kit import PAPER, at_least_paths, flagged, moments_of, of_expansion, only, tilted, wave
 
 COST = 300_000.0
 
@@ -45,6 +46,7 @@ class ZeroDrift(Claim):
         "independent noise, deterministic base",
     )
     source = PAPER
+    formula = r"\sigma=0\;\Longrightarrow\;P=\mathbb{E}\,\nabla\ell(x_t)^\top y_1(t)=0"
     note = (
         "The statement is the paper's as reconstructed. Not affected, as the other three cases show: independent "
         "noise, and bases without noise."
@@ -60,16 +62,9 @@ class ZeroDrift(Claim):
 
     def compute(self, cell: Cell) -> Result:
         s = cell.settings
-        shared, random = s["case"].startswith("shared"), s["case"].endswith("random base")
-        # Sharing a Brownian motion that the base does not use is sharing nothing, so only one case loses it here.
-        affected = shared and random
         grid = TimeGrid(s["T"], s["steps"])
-        system = tame(DoubleWell() if random else DoubleWell(noise=0.0, modulation=0.0), grid)
-        error = RepresentationError(
-            drift=wave if s["broken"] and not affected else None,
-            diffusion=wave,
-            correlation="independent" if not shared or (s["broken"] and affected) else "shared",
-        )
+        base, error = self._setup(s["case"], s["broken"])
+        system = tame(base, grid)
         members = {"varied": Variations(system, error, order=1)}
         members |= {f"{eps:g}": perturb(system, error, eps) for eps in s["sizes"]}
 
@@ -81,6 +76,20 @@ class ZeroDrift(Claim):
 
         run = simulate_coupled(members, s["x0"], grid, s["paths"], cell.seed, observe=observe)
         return Result({"flags": [TAMED]}, run.moments[0].to_arrays())
+
+    def _setup(self, case: str, broken: bool) -> tuple[DoubleWell, RepresentationError]:
+        shared, random = case.startswith("shared"), case.endswith("random base")
+        # Sharing a Brownian motion that the base does not use is sharing nothing, so only one case loses it here.
+        affected = shared and random
+        error = RepresentationError(
+            drift=wave if broken and not affected else None,
+            diffusion=wave,
+            correlation="independent" if not shared or (broken and affected) else "shared",
+        )
+        return DoubleWell() if random else DoubleWell(noise=0.0, modulation=0.0), error
+
+    def hypotheses(self, case: str) -> Sequence[Hypothesis]:
+        return of_expansion(*self._setup(case, self.broken), tilted, 0.6, 1.0, 32)
 
     def judge(self, case: str, records: Sequence[Record]) -> Verdict:
         first, *_, square = moments_of(records).estimates()
@@ -106,8 +115,12 @@ class AffineInCorrelation(Claim):
     )
     cases = ("double well, ε = 0.1",)
     source = "P is linear in ρ, by the weak identity"
+    formula = r"\sigma=0\;\Longrightarrow\;P(\rho)=\rho\,P(1),\quad-1\le\rho\le1"
     note = "Measured by (R(ε) − R(−ε))/2ε on common paths, without a formula. σ ≡ 0, one ρ for all components."
     correlations = (-1.0, -0.5, 0.0, 0.5, 1.0)
+
+    def hypotheses(self, case: str) -> Sequence[Hypothesis]:
+        return of_expansion(DoubleWell(), RepresentationError(diffusion=wave), tilted, 0.6, 1.0, 32)
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
         paths = at_least_paths(65_536 * scale, 1024)

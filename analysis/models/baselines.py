@@ -13,6 +13,7 @@ from sdewm.stats import paired
 from sdewm.verdict import Outcome, Verdict
 
 from ..arms import complete, numbers
+from ..kit import BETTER, certified, unchecked
 from .measure import compute
 from .reading import error_at, of_arm
 from .setting import MODELS, TASKS, cells, seeds, small
@@ -41,6 +42,11 @@ class BeatsBaselines(Claim):
     )
     cases = CASES
     source = "a sanity check of the trained models"
+    formula = BETTER
+    assumes = (
+        certified("held-out episodes", "collected with seeds of their own; each counts once"),
+        unchecked("other models", "ten training seeds on two small tasks"),
+    )
     note = "Ridge: one linear regression a horizon on the last ten observations and all actions. Ten training seeds."
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:

@@ -29,6 +29,7 @@ class Regularises(ModelArms):
     )
     cases = TASKS[:1]
     source = PAPER + ": moderate zero-drift representation error acts as implicit regularisation"
+    formula = r"\mathbb{E}_{\text{seeds}}\log\frac{\|J\|_F^{\text{zero drift}}}{\|J\|_F^{\text{plain}}}\le\log0.9"
     note = (
         "Model level only. Protocol, with the dose and how it was chosen: analysis/protocol/e1a.md. Pairs share "
         "weights' and windows' seeds. States, observations: dm_control, states."

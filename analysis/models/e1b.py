@@ -4,6 +4,7 @@ from typing import final
 
 from sdewm.claims import Row
 
+from ..arms import RATIO
 from ..kit import PAPER
 from .arms import PerturbedArms
 
@@ -19,6 +20,7 @@ class Robust(PerturbedArms):
         "observations that are perturbed, by a twentieth or more."
     )
     source = PAPER + ": moderate zero-drift representation error improves generalization to perturbed observations"
+    formula = RATIO
     note = "Model level. Protocol: analysis/protocol/e1b.md. Middle strengths are judged, all are shown."
     pair = ("plain", "zero drift in training")
     shown = ("drift in training",)

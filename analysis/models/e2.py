@@ -14,7 +14,7 @@ from sdewm.verdict import Verdict
 
 from ..arms import Array, complete
 from ..growth import AT_MOST, DRIFT, MORE, STEPS, ZERO, judge_growth
-from ..kit import PAPER
+from ..kit import GROWTH_LAWS, PAPER, certified, unchecked
 from .measure import compute
 from .reading import of_arm
 from .setting import MODELS, TASKS, cells
@@ -44,6 +44,11 @@ class Compounds(Claim):
     )
     cases = CASES
     source = PAPER + ": drift errors accumulate over a rollout, zero-drift errors do not"
+    formula = GROWTH_LAWS
+    assumes = (
+        certified("held-out episodes", "collected with seeds of their own; each counts once"),
+        unchecked("normal differences", "Student's interval over the training seeds"),
+    )
     note = (
         "Model level only. Protocol: analysis/protocol/e2.md. Plain addition alone gives √N for zero drift and N for "
         "drift: (c) by itself is no compounding. Such a model draws z anew from h at every step, which speaks for (a) "

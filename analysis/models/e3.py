@@ -4,6 +4,7 @@ from typing import final
 
 from sdewm.claims import Row
 
+from ..arms import RATIO
 from ..kit import PAPER
 from .arms import PerturbedArms
 from .e6 import LongHorizon
@@ -20,6 +21,7 @@ class Withstands(PerturbedArms):
         "from observations that are perturbed, by a twentieth or more."
     )
     source = PAPER + ": Jacobian regularisation improves robustness to noise, rotation and masking"
+    formula = RATIO
     note = (
         "Model level. Protocol: analysis/protocol/e3.md. Middle strengths are judged; all strengths, the filter map, "
         "and controls at equal compute are shown."

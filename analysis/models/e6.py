@@ -5,7 +5,7 @@ from typing import final
 from sdewm.claims import Row
 from sdewm.verdict import Verdict
 
-from ..arms import Arm
+from ..arms import RATIO, Arm
 from ..kit import PAPER
 from .arms import FACTOR, ModelArms
 from .reading import error_at
@@ -27,6 +27,7 @@ class LongHorizon(ModelArms):
     )
     cases = tuple(f"{n} steps ahead" for n in HORIZONS)
     source = PAPER + ": Jacobian regularisation improves long-horizon prediction"
+    formula = RATIO
     note = (
         "Model level only. Protocol, with the weight and how it was chosen: analysis/protocol/e6.md. Penalties on the "
         "filter map, and the controls at equal compute (more steps, noise on the observations, weight decay, spectral "

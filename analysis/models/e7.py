@@ -20,7 +20,7 @@ from sdewm.worldmodel.autoencoder import Autoencoder, Fit, fit
 from sdewm.worldmodel.rasterised import Blobs, flat
 from sdewm.worldmodel.seeds import derived
 
-from ..kit import PAPER
+from ..kit import PAPER, declared, unchecked
 
 Array = NDArray[np.float64]
 
@@ -81,6 +81,11 @@ class Capacity(Claim):
     )
     cases = (*FALLS, STEEPER)
     source = PAPER + ": the approximation of the data's law by a convolutional encoder and decoder"
+    formula = r"\beta_d=\frac{d\log W_1}{d\log n},\quad\beta_1,\beta_2,\beta_4<-0.1,\quad\beta_1<\beta_4-0.1"
+    assumes = (
+        declared("protocol", "fixed before the run: analysis/protocol/e7.md"),
+        unchecked("normal slopes", "Student's interval over the training seeds"),
+    )
     note = (
         "The paper's claim is that good networks exist; what training finds can be consistent with that, and cannot "
         "violate it: 'violated' says that trained networks do not show it at this training budget. The endpoint, the "

@@ -13,6 +13,7 @@ from sdewm.run import Record, Store
 from sdewm.verdict import Outcome, Verdict
 from sdewm.worldmodel import load
 
+from ..kit import unchecked
 from ..recorded import among, near
 from .measure import compute, data, measured
 from .setting import SEEDS, SMALL_STEPS, TASKS, cell, small
@@ -53,6 +54,11 @@ class Reproduces(Claim):
     )
     cases = (*SHIPPED, AGAIN)
     source = "a check of the records"
+    formula = (
+        r"\left|\log\operatorname{RMSE}_{25}-\log\operatorname{RMSE}_{25}^{\text{on record}}\right|\le10^{"
+        r"-3}"
+    )
+    assumes = (unchecked("same rounding", "other machines round otherwise; a relative error of 1e-3 is allowed"),)
     note = "The records of claims about trained models are made by `make reproduce-models`, in about an hour."
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:

@@ -18,7 +18,7 @@ from sdewm.stats import all_of, at_least
 from sdewm.theory.effect import TAMED
 from sdewm.verdict import Outcome, Verdict
 
-from ..kit import PAPER, at_least_paths, bend, flagged, ones, only, wave
+from ..kit import PAPER, at_least_paths, bend, certified, flagged, ones, only, wave
 
 TARGETS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -34,6 +34,14 @@ class AlwaysPositive(Claim):
     statement = "A zero-drift error raises every convex loss: R(ε) ≥ 0 for ℓ = ½(x − y)²."
     cases = ("y = −1, ε = 0.1",)
     source = PAPER + ": zero-drift errors add a non-negative regularisation term"
+    formula = (
+        r"\sigma=0,\;\ell\;\text{convex}\;\Longrightarrow\;R(\varepsilon)=\mathbb{E}\,\ell(x^\varepsilon)"
+        r"-\mathbb{E}\,\ell(x^0)\ge0"
+    )
+    assumes = (
+        certified("convex loss", "½(x − y)²"),
+        certified("zero drift", "σ = 0, noise independent of the base's, by construction"),
+    )
     note = (
         "The statement is the paper's as reconstructed, for all convex losses. Not affected: affine drifts with "
         "independent noise (S2), and interpolation, y = x⁰ (S3). By R4 the sign changes where (y − x_t) E y₂ = ½ Var "
@@ -104,6 +112,15 @@ class PositiveCases(Claim):
     )
     cases = ("R1: affine base, two dimensions", "R2: any diffusion, one dimension")
     source = "conditional Jensen inequality: given B, x^ε is a mean-preserving spread of x⁰"
+    formula = (
+        r"\sigma=0,\;\rho=0,\;\ell\;\text{convex}\;\Longrightarrow\;R(\varepsilon)\ge0"
+        r"\quad\text{if (R1)}\;g,\bar g\;\text{affine, or (R2)}\;n=1,\;g\;\text{affine}"
+    )
+    assumes = (
+        certified("convex loss", "½|x + 1|²"),
+        certified("zero drift", "σ = 0, noise independent of the base's, by construction"),
+        certified("affine base", "drift and diffusion in R1, the drift in R2, by construction"),
+    )
     note = "The loss is ½|x + 1|². The control's drift −x³ is not affine: from x₀ = 1 it lowers the loss for small ε."
     sizes = (0.1, 0.4, 1.6)
 
@@ -184,6 +201,11 @@ class Interpolation(Claim):
     )
     cases = ("zero drift, shared", "zero drift, independent", "drift error, ρ = −0.7")
     source = "convexity: ℓ(x) ≥ ℓ(x⁰) where the gradient is zero"
+    formula = r"\nabla\ell(x^0_t)=0\;\text{almost surely},\;\ell\;\text{convex}\;\Longrightarrow\;R(\varepsilon)\ge0"
+    assumes = (
+        certified("convex loss", "½|x − x⁰_t − r|² with r = 0"),
+        certified("interpolation", "the target of each path is where its base arrives"),
+    )
     note = (
         "The loss is ½|x − x⁰_t − r|² with residual r = 0 on cubic damping with noise; the control has r = −2, against "
         "the drift error r = 2. Away from interpolation the sign may change."

@@ -18,7 +18,7 @@ from sdewm.stats import at_least
 from sdewm.theory.symbolic import PolynomialSystem, coefficient_equations, extended_symbols
 from sdewm.verdict import Outcome, Verdict
 
-from ..kit import PAPER, at_least_paths, flagged, ones, square
+from ..kit import PAPER, at_least_paths, certified, flagged, ones, square
 
 A, B, C, EPS, T = -0.5, 0.6, -1.0, 0.2, 1.0
 CORRELATIONS = (-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0)
@@ -59,6 +59,17 @@ class PushesTheGainDown(Claim):
     )
     cases = ("shared noise", "independent noise")
     source = PAPER + ": zero-drift errors regularise the Jacobian"
+    formula = (
+        r"\frac{d}{da}\left(\mathbb{E}\,(x^\varepsilon_t)^2-\mathbb{E}\,(x^0_t)^2\right)>0"
+        r"\quad\text{for}\quad dx=ax\,dt+(bx+\varepsilon c)\,dB"
+    )
+    assumes = (
+        certified(
+            "derivative under the expectation",
+            "the closed moment equations, in symbols, give the same derivative in the limit of small steps",
+        ),
+        certified("zero drift", "σ = 0, by construction"),
+    )
     note = (
         "Differentiated through the coupled simulation with common noise, a as one parameter. The statement is the "
         "paper's as reconstructed. Not affected: independent noise, and shared noise of the other sign (c > 0)."

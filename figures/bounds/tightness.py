@@ -18,8 +18,8 @@ EXPECTED = {
 }
 
 
-def tightness_table(cases: Cases) -> str:
-    """Rows of bound over error with 95 % intervals, and the numbers expected at t = 4."""
+def tightness_rows(cases: Cases) -> list[tuple[str, ...]]:
+    """Bound over error with 95 % intervals, and the numbers expected at t = 4; the first row is the head."""
     rows: list[tuple[str, ...]] = [("system", "error", "bound", "t = 1", "t = 2", "t = 4", "expected", "constants")]
     for system, record in systems(cases).items():
         times = record.arrays["times"]
@@ -34,9 +34,7 @@ def tightness_table(cases: Cases) -> str:
                 entries = [f"{r[0]:.3g} [{r[1]:.3g}, {r[2]:.3g}]" for r in found[at]]
                 known = "certified" if certified else "sampled"
                 rows.append((system, error, rule, *entries, "" if seen is None else f"{seen:.3g}", known))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    text = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([text[0], "  ".join("-" * w for w in widths), *text[1:]])
+    return rows
 
 
 def draw_tightness(cases: Cases) -> Drawing:

@@ -8,6 +8,7 @@ from typing import Any, final
 from numpy.typing import NDArray
 
 from ..exceptions import InvalidArgument
+from ..hypothesis import Hypothesis
 from ..run.store import Record
 from ..validation import integer, one_of, positive
 from ..verdict import Outcome, Verdict
@@ -58,6 +59,8 @@ class Claim(ABC):
         cases: what is judged apart, in order.
         source: where the statement is from, "as reconstructed" for the paper's formulas.
         note: what a reader should know who sees the verdict: cases that are not affected, unchecked hypotheses.
+        formula: the statement in LaTeX mathematics, which the report typesets above its words; empty for none.
+        assumes: what the statement assumes, and how each part of it is known.
     """
 
     id: str
@@ -65,6 +68,12 @@ class Claim(ABC):
     cases: tuple[str, ...]
     source: str
     note: str = ""
+    formula: str = ""
+    assumes: tuple[Hypothesis, ...] = ()
+
+    def hypotheses(self, case: str) -> Sequence[Hypothesis]:
+        """What the statement assumes of one case: by default `assumes`, for all cases alike."""
+        return self.assumes
 
     @abstractmethod
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:
@@ -130,7 +139,7 @@ class Row:
 
 def _check_words(claim: Claim) -> None:
     """Whether a claim has its words, which become names of files and text of the report."""
-    for name in ("id", "statement", "source", "note"):
+    for name in ("id", "statement", "source", "note", "formula"):
         value = getattr(claim, name, None)
         if not isinstance(value, str) or (name == "id" and not 0 < len(value) <= 100):
             raise InvalidArgument(f"{name} of {type(claim).__name__} must be a string, got {value!r:.60}.")

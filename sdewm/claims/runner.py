@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from functools import partial
 from typing import Any, TextIO
 
 from ..exceptions import InvalidArgument, WorkFailed
@@ -250,6 +251,7 @@ def judge(catalogue: Sequence[Row], store: Store, *, budget: str = "standard", s
             other, _ = _verdict(control, case, parts["control"][0], store)
             repeated = [_verdict(control, case, tasks, store)[0] for tasks in parts["repetitions"]]
             expected = row.expected[case]
+            assumed = asked(f"{row.claim.id}.hypotheses", partial(_listed, row.claim, case))
             lines.append(
                 {
                     "claim": row.claim.id,
@@ -257,6 +259,8 @@ def judge(catalogue: Sequence[Row], store: Store, *, budget: str = "standard", s
                     "statement": row.claim.statement,
                     "source": row.claim.source,
                     "note": row.claim.note,
+                    "formula": row.claim.formula,
+                    "hypotheses": assumed,
                     "verdict": verdict.to_json(),
                     "expected": None if expected is None else expected.value,
                     "as expected": None if expected is None else verdict.outcome is expected,
@@ -268,6 +272,10 @@ def judge(catalogue: Sequence[Row], store: Store, *, budget: str = "standard", s
                 }
             )
     return lines
+
+
+def _listed(claim: Claim, case: str) -> list[dict[str, str]]:
+    return [{"name": h.name, "status": h.status.value, "detail": h.detail} for h in claim.hypotheses(case)]
 
 
 def _verdict(claim: Claim, case: str, tasks: Sequence[Task], store: Store) -> tuple[Verdict, list[Record]]:

@@ -61,10 +61,17 @@ def read_verdicts(path: Path) -> dict[str, Any]:
 def _check(line: Any) -> None:
     if not all(isinstance(line[key], str) for key in _TEXTS) or not isinstance(line.get("command", ""), str):
         raise TypeError(f"{', '.join(_TEXTS)} must be text")
+    if not isinstance(line.get("formula", ""), str):
+        raise TypeError("formula must be text")
+    for each in line.get("hypotheses", []):
+        if not all(isinstance(each[key], str) for key in ("name", "status", "detail")):
+            raise TypeError("a hypothesis must have a name, a status and a detail")
     if not isinstance(line["expected"], str | None):
         raise TypeError("expected must be text or null")
     for key in ("verdict", "control"):
         verdict = Verdict.from_json(line[key])
+        if verdict.level is not None and not 0.0 <= float(verdict.level) <= 1.0:
+            raise ValueError(f"{key}: level must be in [0, 1]")
         if not isinstance(verdict.reason, str) or not all(isinstance(flag, str) for flag in line[key]["flags"]):
             raise TypeError(f"{key}: reason and flags must be text")
     won, tried = line["power"]

@@ -1,6 +1,8 @@
 """sdewm report: a page of verdicts."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,22 +11,34 @@ import click
 @click.option("--results", type=click.Path(file_okay=False, path_type=Path), default=Path("results"), show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("report"), show_default=True)
 @click.option(
-    "--figures", type=click.Path(file_okay=False, path_type=Path), help="Where CLAIM.png lie, by default OUT."
+    "--figures", type=click.Path(file_okay=False, path_type=Path), help="Where the figures lie, by default OUT."
 )
 def command(results: Path, out: Path, figures: Path | None) -> None:
-    """Write OUT/index.html, one page without network, from RESULTS/verdicts.json; figures CLAIM.png are embedded.
+    """Write OUT/index.html, one page without network, from RESULTS/verdicts.json.
+
+    Figures CLAIM.svg or CLAIM.png are embedded, and the numbers of CLAIM.json beside them are shown as tables.
 
     In a checkout of this project, `python -m figures` draws the paper's claims first.
 
     Example: sdewm report --results results --out report
     """
     from ..claims import read_verdicts
-    from ..claims.report import write_report
+    from ..claims.report import Picture, write_report
 
     verdicts = read_verdicts(results / "verdicts.json")
     place = out if figures is None else figures
     claims = dict.fromkeys(str(line["claim"]) for line in verdicts["verdicts"])
     # A claim's name is free text, and must not lead out of the directory.
-    drawn = {name: (place / f"{name}.png", "") for name in claims if Path(name).name == name}
-    there = {name: found for name, found in drawn.items() if found[0].is_file()}
+    names = [name for name in claims if Path(name).name == name]
+    drawn = {name: place / f"{name}{suffix}" for suffix in (".png", ".svg") for name in names}
+    there = {name: Picture(path, data=_numbers(path)) for name, path in drawn.items() if path.is_file()}
     click.echo(write_report(out, verdicts, there, {}, command="sdewm claims run MODULE --claims {claim}").resolve())
+
+
+def _numbers(picture: Path) -> dict[str, Any]:
+    """What lies beside a picture, if it is a mapping of numbers."""
+    try:
+        found = json.loads(picture.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     from sdewm.run.store import provenance, write_whole
 
+    from .goals import goals
     from .problems import PROBLEMS
     from .table import table
 
@@ -65,6 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
             result["rows"].append(row(sized, rounds, math.inf if options.smoke else 40.0))
     _rest(result, options.parts, options.smoke)
     result["made"]["load_after"] = os.getloadavg()
+    result["goals"] = goals(result)
     result["table"] = table(result)
     write_whole(options.out, (json.dumps(result, indent=1) + "\n").encode())
     print(result["table"])

@@ -15,22 +15,34 @@ ROWS = {
 MEBIBYTES, WORKERS, PENALTY = 400.0, 1.85, 1.8
 
 
-def goals(result: Mapping[str, Any]) -> list[str]:
-    """Lines of text: a goal each, and beside what was reached what the machine or torch leave to be had."""
-    lines = [
+# What, the goal, what was measured, whether that reaches it, and what the machine or torch leave to be had.
+Goal = tuple[str, str, str, str, str]
+
+
+def goals(result: Mapping[str, Any]) -> list[Goal]:
+    """One row a goal, as far as it was measured."""
+    return [
         *_rows(result["rows"]),
         *_memory(result["memory"]),
         *_workers(result),
         *_penalty(result.get("penalty", {})),
     ]
+
+
+def goal_lines(result: Mapping[str, Any]) -> list[str]:
+    """The same as lines of text."""
+    lines = [
+        f"  {what:44s}{goal:>10s}{value:>8s}  {met:8s} {bound}".rstrip()
+        for what, goal, value, met, bound in goals(result)
+    ]
     return ["", "Goals, what was reached, and what bounds it in the same run", *lines] if lines else []
 
 
-def _line(what: str, goal: str, value: float, met: bool, bound: str = "") -> str:
-    return f"  {what:44s}{goal:>10s}{value:8.2f}  {'reached' if met else 'missed':8s} {bound}".rstrip()
+def _line(what: str, goal: str, value: float, met: bool, bound: str = "") -> Goal:
+    return what, goal, f"{value:.2f}", "reached" if met else "missed", bound
 
 
-def _rows(rows: list[Mapping[str, Any]]) -> Iterator[str]:
+def _rows(rows: list[Mapping[str, Any]]) -> Iterator[Goal]:
     for row in rows:
         if row["row"] not in ROWS:
             continue
@@ -46,14 +58,14 @@ def _rows(rows: list[Mapping[str, Any]]) -> Iterator[str]:
         )
 
 
-def _memory(memory: Mapping[str, Any]) -> Iterator[str]:
+def _memory(memory: Mapping[str, Any]) -> Iterator[Goal]:
     peaks = [run["mib"] for run in memory.get("runs", ()) if "mib" in run]
     if peaks:
         floor = f"of which a run of few paths needs {peaks[0]:.0f}"
         yield _line("peak memory, MiB", f"<= {MEBIBYTES:g}", max(peaks), max(peaks) <= MEBIBYTES, floor)
 
 
-def _workers(result: Mapping[str, Any]) -> Iterator[str]:
+def _workers(result: Mapping[str, Any]) -> Iterator[Goal]:
     for key in ("workers", "workers, compiled"):
         found = result.get(key) or {}
         if len(found.get("counts", ())) < 2:
@@ -65,7 +77,7 @@ def _workers(result: Mapping[str, Any]) -> Iterator[str]:
         yield _line(f"{count} workers against one, {how}", f">= {goal:g}", value, value >= goal, bound)
 
 
-def _penalty(penalty: Mapping[str, Any]) -> Iterator[str]:
+def _penalty(penalty: Mapping[str, Any]) -> Iterator[Goal]:
     rows: Mapping[str, Any] = penalty.get("maps", {}).get("gru", {})
     for label in ("one probe", "closed form (GRUMap)"):
         if label in rows:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import penalty, scale
-from .goals import goals
+from .goals import goal_lines
 
 HEADER = "".join(
     f"{word:>{width}s}"
@@ -30,7 +30,7 @@ def table(result: Mapping[str, Any]) -> str:
     for row in result["rows"]:
         lines += ["", f"{row['title']}  ({row['paths']} paths, {row['steps']} steps)", HEADER]
         lines += [_peer(peer) for peer in row["peers"] if peer["status"] != "left out"]
-    for part in (_memory, _workers, _scale, _penalty, _curves, goals):
+    for part in (_memory, _workers, _scale, _penalty, _curves, goal_lines):
         lines += part(result)
     return "\n".join(lines)
 

@@ -165,7 +165,7 @@ def verdicts(place: Path, count: int, draw: random.Random) -> dict[str, int]:
             path.write_text(json.dumps(found))
         with contextlib.suppress(InvalidArgument):
             page = write_report(place / "report", read_verdicts(path), {}, {}, command="{claim}")
-            assert b"<script" not in page.read_bytes()
+            assert page.read_bytes().count(b"<script") == 1
             taken += 1
     return {"inputs": count, "taken": taken}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench.goals import goals
+from bench.goals import goal_lines, goals
 from bench.harness import Job, disagreement, interleaved, merged, summary
 from bench.problems import CUBIC
 from bench.rows import row
@@ -81,12 +81,13 @@ def test_a_goal_is_reached_or_missed_beside_what_bounds_it(ns: float, word: str)
         "memory": {},
         "workers": {**workers, "machine_ratio_by_cpu": 1.99},
     }
-    first, second = goals(result)[2:]
+    first, second = goal_lines(result)[2:]
+    assert goals(result)[0][3] == word
     assert word in first
     assert first.endswith("0.80")
     assert ("reached" if ns == 2.7 else "missed") in second
     assert second.endswith("by CPU time 1.90, drawing alone 1.99")
-    assert goals({"rows": [], "memory": {}, "workers": {}}) == []
+    assert goal_lines({"rows": [], "memory": {}, "workers": {}}) == []
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.5])

@@ -87,14 +87,14 @@ def test_a_hypothesis_reads_as_one_line() -> None:
 
 
 def test_the_worse_of_two_is_the_one_about_which_less_is_known() -> None:
-    """Declared, probed, assumed, unchecked, fails: in this order, whichever comes first; the second of equals."""
-    order = ("DECLARED", "PROBED", "ASSUMED", "UNCHECKED", "FAILS")
+    """From certified to fails, whichever of two comes first; the second of equals."""
+    order = ("CERTIFIED", "DECLARED", "PROBED", "ASSUMED", "UNCHECKED", "FAILS")
     ranked = [Hypothesis("x", Status[name], name) for name in order]
     assert len(ranked) == len(Status)
     for i, a in enumerate(ranked):
         for j, b in enumerate(ranked):
             assert worse(a, b) is (a if i > j else b)
-    assert worse(ranked[1], Hypothesis("x", Status.PROBED, "later")).detail == "later"
+    assert worse(ranked[2], Hypothesis("x", Status.PROBED, "later")).detail == "later"
 
 
 def test_a_failed_hypothesis_keeps_its_name_on_the_way_to_another_process() -> None:

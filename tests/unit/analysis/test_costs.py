@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from figures.__main__ import RECORDS, _costs, _text_of
 from figures.cost import draw_cost_curves, draw_tolerance
+from figures.sections import RECORDS, costs, faults
 from sdewm import InvalidArgument
 from sdewm.claims.report import write_report
 
@@ -39,12 +39,15 @@ def test_tolerances_are_those_of_the_record() -> None:
 def test_a_benchmark_of_this_machine_takes_the_records_place(tmp_path: Path) -> None:
     own = {**BENCH, "table": "my <own> table"}
     (tmp_path / "bench.json").write_text(json.dumps(own), encoding="utf-8")
-    sections = _costs(tmp_path, tmp_path / "out")
-    assert [title for title, _, _ in sections] == ["How cost grows", "Cost against tolerance"]
-    assert sections[0][1] == "my <own> table"
+    sections = costs(tmp_path, tmp_path / "out")
+    assert [each.title for each in sections] == ["Benchmarks: the engine", "Benchmarks: cost against tolerance"]
+    assert sections[0].log == "my <own> table"
+    goals, *problems = sections[0].tables
+    assert [list(row) for row in goals.rows] == BENCH["goals"]
+    assert len(problems) == len(BENCH["rows"])
     page = write_report(tmp_path, {"verdicts": []}, {}, {}, command="{claim}", appendix=sections).read_text()
     assert "my &lt;own&gt; table" in page
-    assert page.count("data:image/png;base64,") == 2
+    assert page.count("data:image/svg+xml;base64,") == 2
 
 
 @pytest.mark.parametrize("row", BENCH["rows"], ids=lambda row: row["title"])
@@ -54,13 +57,16 @@ def test_no_peer_of_the_record_was_wrong(row: dict[str, object]) -> None:
 
 def test_faults_are_shown_where_some_were_injected(tmp_path: Path) -> None:
     kept = RECORDS / "faults.json"
-    assert len(_text_of("faults", "Faults", tmp_path)) == kept.exists()
+    (section,) = faults(tmp_path)
+    whole = json.loads(kept.read_text(encoding="utf-8"))
+    assert [row[0] for row in section.tables[0].rows] == list(whole["rows"])
+    assert all(row[2] and row[3] == "0" for row in section.tables[0].rows)
     (tmp_path / "faults.json").write_text(json.dumps({"table": "kill -9 <own>"}), encoding="utf-8")
-    assert _text_of("faults", "Faults", tmp_path) == [("Faults", "kill -9 <own>", None)]
+    assert [(each.log, each.tables) for each in faults(tmp_path)] == [("kill -9 <own>", [])]
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", "[" * 100_000, '{"curves": 1}', '{"curves": [{}], "made": {}}'])
 def test_another_file_in_the_place_of_a_benchmark_is_named(content: str, tmp_path: Path) -> None:
     (tmp_path / "bench.json").write_text(content, encoding="utf-8")
     with pytest.raises(InvalidArgument, match=r"bench.json .* again"):
-        _costs(tmp_path, tmp_path / "out")
+        costs(tmp_path, tmp_path / "out")

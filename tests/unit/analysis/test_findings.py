@@ -21,10 +21,10 @@ def test_each_case_is_said_once_and_decisive_ones_are_counted_apart() -> None:
     assert whole.startswith("2 of 3 cases decided: 1 reproduce, 1 do not, 1 open. ")
     assert first.splitlines() == [
         "E1-agent, 1 of 2 cases decided: 1 do not, 1 open. Statement of E1-agent.",
-        "  noise: does not reproduce at this scale. Gain in noise is 3 [1, 5].",
-        "  masking: is open. Gain in masking is 3 [1, 5]. Control: holds.",
+        "- noise: does not reproduce at this scale. Gain in noise is 3 [1, 5].",
+        "- masking: is open. Gain in masking is 3 [1, 5]. Control: holds.",
     ]
-    assert second.splitlines()[1:] == ["  growth: reproduces at this scale. Gain in growth is 3 [1, 5]."]
+    assert second.splitlines()[1:] == ["- growth: reproduces at this scale. Gain in growth is 3 [1, 5]."]
 
 
 def test_a_case_whose_control_has_no_power_is_not_counted_as_decided() -> None:
@@ -36,9 +36,3 @@ def test_a_case_whose_control_has_no_power_is_not_counted_as_decided() -> None:
 
 def test_without_such_claims_nothing_is_said() -> None:
     assert findings([line("X3", "P", "violated")]) == findings([]) == ""
-
-
-def test_long_lines_are_broken_between_words() -> None:
-    text = findings([{**line("E1", "noise", "holds"), "statement": "zero-drift error " * 40}])
-    assert all(len(each) <= 110 for each in text.splitlines())
-    assert "zero-\n" not in text

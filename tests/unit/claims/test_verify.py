@@ -1,7 +1,6 @@
 """Records computed again: equal to the bit, or said where they are not; and modules are imported on request only."""
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from soak.work import CATALOGUE, CELLS
 from sdewm import InvalidArgument
 from sdewm.claims import run
 from sdewm.claims.module import catalogue_of
-from sdewm.claims.report import write_report
 from sdewm.claims.verify import difference, verify
 from sdewm.cli import main
 from sdewm.run import Record, Store
@@ -101,23 +99,3 @@ def test_modules_that_are_none(code: str, words: str, tmp_path: Path, monkeypatc
 def test_what_is_no_modules_name_is_not_imported(name: Any) -> None:
     with pytest.raises(InvalidArgument, match=r"a module's name such as package.my_claims is needed"):
         catalogue_of(name)
-
-
-def test_the_report_escapes_what_it_shows(tmp_path: Path) -> None:
-    bad = "<script>alert('x')</script>\"&"
-    verdict = {"outcome": bad, "grade": bad, "reason": bad, "flags": [bad]}
-    words = ("claim", "case", "expected", "statement", "note", "source", "command")
-    line = {**dict.fromkeys(words, bad), "verdict": verdict, "control": verdict, "power": [1, 2]}
-    (tmp_path / "x.png").write_bytes(b"")
-    page = write_report(
-        tmp_path,
-        json.loads(json.dumps({"budget": bad, "seed": bad, "verdicts": [line]})),
-        {bad: (tmp_path / "x.png", bad)},
-        {bad: {bad: bad}},
-        command="{claim}",
-        notation=bad,
-        appendix=[(bad, bad, (tmp_path / "x.png", bad))],
-    ).read_text()
-    assert "<script" not in page
-    assert "'x'" not in page
-    assert page.count("&lt;script&gt;") > 20
