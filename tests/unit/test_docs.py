@@ -54,6 +54,22 @@ def test_code_runs(path: Path, tmp_path: Path) -> None:
         assert said == ["holds", "violated"]
 
 
+@pytest.mark.slow
+def test_the_claim_is_run_reported_and_verified(tmp_path: Path) -> None:
+    read = page(DOCS / "howto" / "claim.md")
+    for name, text in read.files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
+    assert [command.split()[1] for command in read.commands] == ["claims", "report", "verify-records"]
+    for command in read.commands:
+        words = [sys.executable, "-m", "sdewm.cli", *command.split()[1:]]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path, env=found)
+        assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    lines = json.loads((tmp_path / "results" / "verdicts.json").read_text())["verdicts"]
+    assert {(line["verdict"]["outcome"], line["control"]["outcome"]) for line in lines} == {("holds", "violated")}
+    assert (tmp_path / "report" / "index.html").is_file()
+
+
 def test_what_is_named_is_there() -> None:
     """Files of tests, tests in them, and links between pages."""
     for path in PAGES:
