@@ -22,6 +22,8 @@ html_theme, html_title = "furo", "sdewm"
 html_static_path, html_css_files = ["_static"], ["own.css"]
 default_role = "code"
 autodoc_member_order, autodoc_typehints = "bysource", "description"
+# What a signature says is not said again below it.
+autodoc_typehints_description_target = "documented"
 napoleon_use_rtype = False
 # "(episodes, 2)" is a shape, whatever else is called so.
 suppress_warnings = ["ref.python"]
