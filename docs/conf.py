@@ -1,23 +1,29 @@
 """How the documentation is built: `make docs`."""
 
 import re
+import sys
 from importlib.metadata import version as _version
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
 project, author, version = "sdewm", "the developers of sdewm", _version("sdewm")
 copyright = author
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
+    "mathml",
 ]
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 html_theme, html_title = "furo", "sdewm"
+html_static_path, html_css_files = ["_static"], ["own.css"]
 default_role = "code"
 autodoc_member_order, autodoc_typehints = "bysource", "description"
+# What a signature says is not said again below it.
+autodoc_typehints_description_target = "documented"
 napoleon_use_rtype = False
 # "(episodes, 2)" is a shape, whatever else is called so.
 suppress_warnings = ["ref.python"]

@@ -32,7 +32,9 @@ def run_module(module: str, only: tuple[str, ...], results: Path, as_json: bool,
 
     It can be stopped anywhere: the same command goes on from there. Exit code 1 if a verdict is not as expected.
 
-    Example: sdewm claims run my_claims --budget quick --workers 2
+    \b
+    Example:
+      sdewm claims run my_claims --budget quick --workers 2
     """
     from ..claims import judge, run, write_verdicts
     from ..claims.module import catalogue_of

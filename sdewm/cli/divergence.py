@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ..exceptions import InvalidArgument
-from .shared import answer, as_json
+from .shared import answer, as_json, plot_option
 from .things import thing
 
 # Observations that a shipped model filters before a rollout.
@@ -22,12 +22,15 @@ WARM = 20
 @click.option("--horizon", type=int, default=25, show_default=True, help="Steps of a rollout.")
 @click.option("--noise-dim", type=int, default=0, help="Normals a row that your step takes as its third argument.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--plot", type=click.Path(dir_okay=False), help="Draw growth, norms and spectrum: PNG, PDF or SVG.")
+@plot_option
 @as_json
 def command(model: str, horizon: int, seed: int, plot: str | None, as_json: bool, **given: Any) -> None:
     """Inject errors into rollouts of MODEL, a file of sdewm train or module:step, and measure how they grow.
 
-    Example: sdewm divergence my_model:step --states my_model:states --horizon 25 --plot growth.png
+    \b
+    Example:
+      sdewm divergence my_model:step --states my_model:states \\
+        --horizon 25 --plot growth.png
     """
     from ..worldmodel import divergence
 

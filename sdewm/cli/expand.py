@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from .shared import answer, as_json, estimate, problem, problem_options
+from .shared import Told, answer, as_json, estimate, problem, problem_options
 from .things import thing
 
 FORMS = ("ito", "uncorrected", "uncorrected-drift-hessian")
@@ -20,7 +20,10 @@ FORMS = ("ito", "uncorrected", "uncorrected-drift-hessian")
 def command(loss: str, form: str, tolerance: float | None, eps: float | None, as_json: bool, **given: Any) -> None:
     """Expand E loss(x^ε) − E loss(x⁰) = εP + ε²(Q + S/2) + O(ε³), each coefficient with a 95 % interval.
 
-    Example: sdewm expand --system "Cubic()" --diffusion-error 0.5 --paths 20000 --eps 0.1
+    \b
+    Example:
+      sdewm expand --system "Cubic()" --diffusion-error 0.5 --paths 20000 \\
+        --eps 0.1
     """
     from ..theory import expand, losses
 
@@ -28,11 +31,13 @@ def command(loss: str, form: str, tolerance: float | None, eps: float | None, as
     asked = problem(given)
     if tolerance is None and asked["paths"] is None:
         asked["paths"] = 20_000
-    found = expand(**asked, loss=thing(loss, "--loss", shipped), form=form, tolerance=tolerance)
-    parts = {"P": found.P, "Q": found.Q, "S": found.S, "Q + S/2": found.Q + 0.5 * found.S}
-    if eps is not None:
-        compared = found.compare(eps)
-        parts |= {name: getattr(compared, name) for name in compared._fields}
+    with Told() as executor:
+        of = thing(loss, "--loss", shipped)
+        found = expand(**asked, loss=of, form=form, tolerance=tolerance, executor=executor)
+        parts = {"P": found.P, "Q": found.Q, "S": found.S, "Q + S/2": found.Q + 0.5 * found.S}
+        if eps is not None:
+            compared = found.compare(eps)
+            parts |= {name: getattr(compared, name) for name in compared._fields}
     text = [f"{name:10s} {value}" for name, value in parts.items()]
     text += [f"method     {found.method}", *(f"mind: {flag}" for flag in found.flags)]
     values = {name: estimate(value) for name, value in parts.items()}

@@ -79,7 +79,9 @@ WHAT: dict[str, Callable[[str | None], Rows]] = {
 def command(what: str, module: str | None, as_json: bool) -> None:
     """List WHAT there is.
 
-    Example: sdewm list bounds
+    \b
+    Example:
+      sdewm list bounds
     """
     rows = WHAT[what](module)
     width = max(len(row["name"]) for row in rows)

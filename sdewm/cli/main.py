@@ -48,7 +48,10 @@ def sdewm() -> None:
 
     Exit codes: 0 as expected, 1 another verdict, 2 a wrong argument, 3 unfinished, 130 interrupted.
 
-    Example: sdewm check LogNorm --system "TanhNetwork(dim=8, gain=0.4, seed=3)" --diffusion-error 0.5 --eps 0.05
+    \b
+    Example:
+      sdewm check LogNorm --system "TanhNetwork(dim=8, gain=0.4, seed=3)" \\
+        --diffusion-error 0.5 --eps 0.05
     """
 
 
@@ -78,4 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
         # Whoever reads has seen enough, as `head` has; nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except OSError as error:
+        # A file or a directory that the user named, or a full disk.
+        click.echo(f"sdewm: {error.filename or 'a file'}: {error.strerror or error}", err=True)
+        return USAGE
     return code if isinstance(code, int) else OK

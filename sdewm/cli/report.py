@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from .shared import answer, as_json
+
 
 @click.command("report")
 @click.option("--results", type=click.Path(file_okay=False, path_type=Path), default=Path("results"), show_default=True)
@@ -13,14 +15,17 @@ import click
 @click.option(
     "--figures", type=click.Path(file_okay=False, path_type=Path), help="Where the figures lie, by default OUT."
 )
-def command(results: Path, out: Path, figures: Path | None) -> None:
+@as_json
+def command(results: Path, out: Path, figures: Path | None, as_json: bool) -> None:
     """Write OUT/index.html, one page without network, from RESULTS/verdicts.json.
 
     Figures CLAIM.svg or CLAIM.png are embedded, and the numbers of CLAIM.json beside them are shown as tables.
 
     In a checkout of this project, `python -m figures` draws the paper's claims first.
 
-    Example: sdewm report --results results --out report
+    \b
+    Example:
+      sdewm report --results results --out report
     """
     from ..claims import read_verdicts
     from ..claims.report import Picture, write_report
@@ -32,7 +37,8 @@ def command(results: Path, out: Path, figures: Path | None) -> None:
     names = [name for name in claims if Path(name).name == name]
     drawn = {name: place / f"{name}{suffix}" for suffix in (".png", ".svg") for name in names}
     there = {name: Picture(path, data=_numbers(path)) for name, path in drawn.items() if path.is_file()}
-    click.echo(write_report(out, verdicts, there, {}, command="sdewm claims run MODULE --claims {claim}").resolve())
+    page = write_report(out, verdicts, there, {}, command="sdewm claims run MODULE --claims {claim}").resolve()
+    answer({"report": str(page)}, str(page), as_json)
 
 
 def _numbers(picture: Path) -> dict[str, Any]:

@@ -2,8 +2,11 @@
 
 import json
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any, TypeVar, final
 
 import click
 
@@ -14,6 +17,19 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 COLOURS = {"holds": "green", "violated": "red"}
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+PICTURES = (".png", ".pdf", ".svg")
+
+
+def _picture(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Told before the work and not after it."""
+    if value is not None and Path(value).suffix.lower() not in PICTURES:
+        raise InvalidArgument(f"--plot must end in {', '.join(PICTURES)}, got {value!r}.")
+    if value is not None and not Path(value).absolute().parent.is_dir():
+        raise InvalidArgument(f"--plot must lie in a directory that is there, got {value!r}.")
+    return value
+
+
+plot_option = click.option("--plot", callback=_picture, metavar="FILE", help="Draw it: PNG, PDF or SVG.")
 workers_option = click.option("--workers", type=int, default=1, show_default=True, help="Processes to work in.")
 
 
@@ -94,3 +110,29 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@final
+class Told(Executor):
+    """Work in this process, block by block, that tells how far it is."""
+
+    def __init__(self) -> None:
+        from ..claims.progress import Line
+
+        self.line, self.sums = Line(sys.stderr), 0
+
+    def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **options: Any) -> Iterator[Any]:
+        """As `map` does, lazily: blocks that nobody asks for are not computed."""
+        self.sums += 1
+        blocks, begun, sums = iterables[0], self.line.elapsed, self.sums
+        total = len(blocks) if isinstance(blocks, Sized) else 0
+        for number, given in enumerate(zip(*iterables, strict=False), 1):
+            yield fn(*given)
+            left = (self.line.elapsed - begun) / number * max(total - number, 0)
+            # Of what is done at once there is nothing to tell.
+            if self.line.elapsed > 1.0:
+                self.line.say(f"pass {sums}: block {number} of {total}, about {left:.0f} s left")
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """What is said next begins on a line of its own."""
+        self.line.close()

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -111,6 +112,8 @@ def field(text: str | None, option: str) -> Any:
         if ":" not in text:
             raise InvalidArgument(f"{option} must be a number, or module:function of (t, x), got {text!r}.") from error
         return thing(text, option)
+    if not math.isfinite(number):
+        raise InvalidArgument(f"{option} must be finite, got {text!r}.")
     return Constant(number)
 
 

@@ -1,7 +1,6 @@
 """sdewm train: a world model of a control task."""
 
 import sys
-import time
 from pathlib import Path
 from typing import Any, final
 
@@ -9,9 +8,6 @@ import click
 
 from ..exceptions import InvalidArgument
 from .shared import answer, as_json
-
-# Seconds between two lines of a log; a terminal's line moves with each step.
-EVERY = 10.0
 
 
 @click.command("train")
@@ -29,7 +25,10 @@ EVERY = 10.0
 def command(task: str, model: str, out: Path, steps: int, seed: int, as_json: bool, **given: Any) -> None:
     """Train a world model on TASK, a dm_control task such as pendulum-swingup, and test it on other episodes.
 
-    Example: sdewm train pendulum-swingup --steps 200 --out pendulum.safetensors
+    \b
+    Example:
+      sdewm train pendulum-swingup --steps 200 \\
+        --out pendulum.safetensors
     """
     from ..worldmodel import (
         RSSM,
@@ -73,21 +72,18 @@ def command(task: str, model: str, out: Path, steps: int, seed: int, as_json: bo
 
 @final
 class _Said:
-    """One moving line on a terminal, plain lines in a log."""
+    """How far a training is."""
 
     def __init__(self, steps: int) -> None:
-        self.steps, self.begun, self.next = steps, time.monotonic(), EVERY
+        from ..claims.progress import Line
+
+        self.steps, self.line = steps, Line(sys.stderr)
 
     def step(self, number: int, evidence: Any) -> None:
-        used = time.monotonic() - self.begun
-        terminal = sys.stderr.isatty()
-        if not terminal and used < self.next and number < self.steps:
-            return
-        self.next = used + EVERY
-        left = used / max(number, 1) * (self.steps - number)
-        text = f"step {number} of {self.steps}, about {left:.0f} s left"
-        click.echo(f"\r\x1b[K{text}" if terminal else text, err=True, nl=not terminal)
+        # Steps are counted from zero, and this one is done.
+        done = number + 1
+        left = self.line.elapsed / done * (self.steps - done)
+        self.line.say(f"step {done} of {self.steps}, about {left:.0f} s left", last=done == self.steps)
 
     def close(self) -> None:
-        if sys.stderr.isatty():
-            click.echo(err=True)
+        self.line.close()

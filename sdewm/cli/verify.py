@@ -31,7 +31,9 @@ def command(
 ) -> int:
     """Compute a random sample of the records of MODULE again and compare to the bit; exit code 1 if one differs.
 
-    Example: sdewm verify-records analysis --sample 3
+    \b
+    Example:
+      sdewm verify-records my_claims --budget quick --sample 3
     """
     from ..claims.module import catalogue_of
     from ..claims.verify import verify

@@ -8,7 +8,7 @@ import pytest
 
 from analysis import CATALOGUE, agents, models
 from sdewm.claims.report import Picture, Section, Table, write_report
-from sdewm.claims.report.mathematics import typeset
+from sdewm.claims.report.mathematics import to_mathml, typeset
 from sdewm.claims.report.numbers import tables_of, text_of
 
 ROWS = (*CATALOGUE, *models.MODELS, *agents.AGENTS)
@@ -52,6 +52,26 @@ def test_every_claim_has_mathematics_that_is_typeset_whole(row: Any) -> None:
     # What the converter does not know it leaves as it was.
     assert "\\" not in html
     assert "<code>" not in html
+
+
+@pytest.mark.parametrize(
+    ("formula", "has"),
+    [
+        (r"\mathbb E\,\ell", "<mi>𝔼</mi>"),
+        (r"\bigl\{a\bigr\}", ">{</mo>"),
+        (r"|e|", 'lspace="0" rspace="0">&#x0007C;</mo><mi>e</mi>'),
+        (r"P'", '<mo lspace="0" rspace="0">&#x02032;</mo>'),
+        (r"\begin{split} a &= b \\ &= c \end{split}", "<mtable"),
+        (r"\begin{aligned} a &= b \end{aligned}", None),
+        (r"\unknown", None),
+    ],
+)
+def test_a_formula_is_turned_into_mathml_or_refused(formula: str, has: str | None) -> None:
+    if has is None:
+        with pytest.raises(ValueError, match="is not turned into MathML"):
+            to_mathml(formula)
+    else:
+        assert has in to_mathml(formula)
 
 
 def test_what_is_no_latex_is_shown_as_it_was_written() -> None:

@@ -1,4 +1,4 @@
-"""The report as a reader has it: in Chromium, wide and narrow, light and dark, by keyboard, on paper, with no script."""
+"""The report as a reader has it: in Chromium, wide and narrow, light and dark, by keyboard, on paper, unscripted."""
 
 import re
 from collections.abc import Iterator

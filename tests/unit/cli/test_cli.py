@@ -53,7 +53,7 @@ def test_each_command_explains_itself_with_an_example(name: str, capsys: pytest.
     arguments = [name, "run", "--help"] if isinstance(command, click.Group) else [name, "--help"]
     assert main(arguments) == 0
     said = capsys.readouterr().out
-    assert "Example: sdewm" in said
+    assert "Example:\n    sdewm" in said
     assert COMMANDS[name][1].endswith((".", "?"))
 
 
@@ -145,6 +145,9 @@ def test_lists(what: str, capsys: pytest.CaptureFixture[str]) -> None:
         ([*CHECK, "--x0", "a,b"], "--x0 must be a number"),
         ([*CHECK, "--drift-error", "abc"], "--drift-error must be a number, or module:function of (t, x), got 'abc'"),
         ([*CHECK, "--correlation", "much"], "--correlation must be"),
+        ([*CHECK, "--diffusion-error", "nan"], "--diffusion-error must be finite"),
+        ([*CHECK, "--plot", "bound.xyz"], "--plot must end in .png, .pdf, .svg"),
+        ([*CHECK, "--plot", "nowhere/bound.png"], "--plot must lie in a directory that is there"),
         ([*CHECK, "--paths", "many"], "'many' is not a valid integer"),
         ([*CHECK, "--eps", "-1"], "eps"),
         (["expand", *SYSTEM, "--loss", "Nothing"], "--loss must be one of SquaredDistance"),
