@@ -12,7 +12,7 @@ ROWS = {
     "variations": (LIMIT, 0.60),
     "network": (PRODUCTS, 0.65),
 }
-MEBIBYTES, WORKERS, PENALTY = 400.0, 1.85, 1.8
+MEBIBYTES, WORKERS, PENALTY, IMPORT = 400.0, 1.85, 1.8, 1.5
 
 
 def goals(result: Mapping[str, Any]) -> list[str]:
@@ -22,6 +22,7 @@ def goals(result: Mapping[str, Any]) -> list[str]:
         *_memory(result["memory"]),
         *_workers(result),
         *_penalty(result.get("penalty", {})),
+        *_import(result.get("import", {})),
     ]
     return ["", "Goals, what was reached, and what bounds it in the same run", *lines] if lines else []
 
@@ -73,3 +74,10 @@ def _penalty(penalty: Mapping[str, Any]) -> Iterator[str]:
             value = row["ratio, x plain"]
             bound = f"matrix products alone: {row['products, x plain'] / plain['products, x plain']:.2f}"
             yield _line(f"GRU, step with penalty, {label}", f"<= {PENALTY:g}", value, value <= PENALTY, bound)
+
+
+def _import(measured: Mapping[str, Any]) -> Iterator[str]:
+    if "ratio" in measured:
+        value = measured["ratio"]
+        bound = f"import torch takes {min(measured['seconds']['torch']):.2f} s"
+        yield _line("import sdewm / import torch", f"<= {IMPORT:g}", value, value <= IMPORT, bound)

@@ -39,9 +39,9 @@ from sdewm.dynamics import (
 )
 from sdewm.dynamics.brownian import generator
 from sdewm.dynamics.ensemble import prepare
+from sdewm.dynamics.integer_time import IntegerBrownian
 from sdewm.dynamics.martingale import Increments, Martingales, number
 from sdewm.dynamics.noise import LARGEST, Antithetic
-from sdewm.dynamics.reference import IntegerBrownian
 from sdewm.dynamics.sobol import Sobol, SobolMotion
 from sdewm.dynamics.system import check_system
 from sdewm.dynamics.waves import Waves
