@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
 
-from ..exceptions import InvalidArgument
+from ..exceptions import InvalidArgument, SlowFallbackWarning
 from .linear import Linearised, Step, checked_finite, checked_state, checked_value
 from .probes import Columns, selected
 
@@ -42,7 +42,8 @@ def jacobians(step: Step, x: Tensor, of: Columns = None) -> Tensor:
         full = cast(Tensor, vmap(jacrev(lambda row: checked_value(step(row[None]), row[None])[0]))(x))
     except (RuntimeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0][:120]
-        warnings.warn(f"no vmap through the step, looping over its outputs instead ({reason})", stacklevel=2)
+        said = f"no vmap through the step, looping over its outputs instead ({reason})"
+        warnings.warn(said, SlowFallbackWarning, stacklevel=2)
         full = _looped(step, x)
     return full if columns is None else full[:, :, columns.to(x.device)]
 

@@ -22,7 +22,7 @@ from ..dynamics.step_map import StepMap
 from ..dynamics.tamed import tame
 from ..dynamics.variation import Terms, Variations, Varied
 from ..estimate import Moments
-from ..exceptions import InvalidArgument, NumericalFailure, Refused
+from ..exceptions import BiasWarning, InvalidArgument, NumericalFailure, Refused
 from ..grid import TimeGrid
 from ..hypothesis import Hypothesis
 from ..validation import one_of, strings
@@ -323,7 +323,8 @@ def _extrapolation(
         return 1, ()
     if wanted is None and actions is None:
         # Up through effect_problem and expand, to the caller's own line.
-        warnings.warn(f"{BIASED}: {grid.steps} steps are not divisible by 2, 3 or 5; choose others", stacklevel=4)
+        said = f"{BIASED}: {grid.steps} steps are not divisible by 2, 3 or 5; choose others"
+        warnings.warn(said, BiasWarning, stacklevel=4)
     return 1, (BIASED,)
 
 

@@ -14,7 +14,7 @@ from ..dynamics.error import RepresentationError, check_eps
 from ..dynamics.start import Start
 from ..dynamics.variation import Terms
 from ..estimate import Estimate
-from ..exceptions import InvalidArgument
+from ..exceptions import InvalidArgument, ToleranceWarning
 from ..grid import TimeGrid
 from ..hypothesis import Hypothesis
 from ..validation import integer, one_of, positive
@@ -251,7 +251,8 @@ def expand(
                 f"the tolerance {tolerance:g} was not reached: the intervals are {wide:.2g} wide after {how.spent:.3g}"
             )
             flags = (*flags, f"{short} path-steps, and work is {work:.3g}")
-            warnings.warn(f"{flags[-1]}; allow more work, or a larger tolerance", stacklevel=2)
+            said = f"{flags[-1]}; allow more work, or a larger tolerance"
+            warnings.warn(said, ToleranceWarning, stacklevel=2)
     if any(target.skewed for target in found.targets):
         flags = (*flags, SKEWED)
     p, q, s = found.coefficients
