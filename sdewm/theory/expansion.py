@@ -17,6 +17,7 @@ from ..estimate import Estimate
 from ..exceptions import InvalidArgument, ToleranceWarning
 from ..grid import TimeGrid
 from ..hypothesis import Hypothesis
+from ..output import frame, plain_fields, table
 from ..validation import integer, one_of, positive
 from .effect import FORMS as FORMS
 from .effect import Effect, Loss, effect_problem, terms_of
@@ -32,6 +33,21 @@ class Comparison(NamedTuple):
     measured: Estimate
     predicted: Estimate
     remainder: Estimate
+
+    def to_dict(self) -> dict[str, Any]:
+        """The three estimates as plain values for JSON."""
+        return {name: estimate.to_dict() for name, estimate in self._asdict().items()}
+
+    def to_frame(self) -> Any:
+        """The three estimates as the rows of a pandas DataFrame.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        return frame({"effect": name, **estimate.to_dict()} for name, estimate in self._asdict().items())
+
+    def _repr_html_(self) -> str:
+        return table("effect", ["", "value [95 %]"], [(name, str(value)) for name, value in self._asdict().items()])
 
 
 @final
@@ -60,6 +76,30 @@ class Expansion:
     method: Method
     _problem: Effect = field(repr=False)
     _terms: Terms = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Coefficients with their intervals, method, flags and hypotheses, as plain values for JSON."""
+        return plain_fields(self)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row for each of P, Q and S.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        return frame({"coefficient": name, **estimate.to_dict()} for name, estimate in self._coefficients.items())
+
+    @property
+    def _coefficients(self) -> dict[str, Estimate]:
+        return {"P": self.P, "Q": self.Q, "S": self.S}
+
+    def __str__(self) -> str:
+        numbers = ", ".join(f"{name} {estimate}" for name, estimate in self._coefficients.items())
+        return "\n".join([f"{self.form}: {numbers}; {self.method}", *(f"  note: {flag}" for flag in self.flags)])
+
+    def _repr_html_(self) -> str:
+        rows = [(name, str(estimate)) for name, estimate in self._coefficients.items()]
+        return table(f"expansion, {self.form}", ["", "value [95 %]"], rows, (str(self.method), *self.flags))
 
     def predict(self, eps: float) -> Estimate:
         """εP + ε²(Q + S/2), with an interval from the joint covariance of P, Q and S."""

@@ -13,6 +13,7 @@ from ..dynamics.start import Start
 from ..dynamics.variation import Terms
 from ..grid import TimeGrid
 from ..hypothesis import Hypothesis
+from ..output import frame, plain_fields, table
 from ..stats.order import CURVED, check_sizes, curvature, size_floor
 from ..stats.remainders import Remainders
 from ..validation import level as check_level
@@ -53,14 +54,34 @@ class OrderTest:
     flags: tuple[str, ...]
     hypotheses: tuple[Hypothesis, ...]
 
-    def __str__(self) -> str:
-        rows = {
+    def to_dict(self) -> dict[str, Any]:
+        """All verdicts, and the remainders at each size, as plain values for JSON."""
+        return plain_fields(self)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row for each verdict, the deciding one first.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        rows = {"T1": self.verdict, **self._tests}
+        return frame({"test": name, **verdict.to_dict()} for name, verdict in rows.items())
+
+    @property
+    def _tests(self) -> dict[str, Verdict]:
+        return {
             "T1 at ε": self.first,
             "T1 at ε²": self.second,
             "T2, mean": self.mean_order,
             "T3, paths": self.path_order,
         }
-        lines = [str(self.verdict), *(f"  {name}: {v}" for name, v in rows.items())]
+
+    def _repr_html_(self) -> str:
+        rows = [(name, v.outcome.value, v.reason) for name, v in {"T1": self.verdict, **self._tests}.items()]
+        return table("order test", ["test", "outcome", "reason"], rows, (*self.verdict.flags, *self.flags))
+
+    def __str__(self) -> str:
+        lines = [str(self.verdict), *(f"  {name}: {v}" for name, v in self._tests.items())]
         return "\n".join([*lines, *(f"  note: {flag}" for flag in self.flags)])
 
 
