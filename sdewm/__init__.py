@@ -2,6 +2,7 @@
 
 from importlib.metadata import version as _version
 
+from .citation import citation as citation
 from .dynamics import BrownianMotion as BrownianMotion
 from .dynamics import DifferentiableSDE as DifferentiableSDE
 from .dynamics import LatentSDE as LatentSDE

@@ -66,6 +66,10 @@ def simulate(
         Refused: the method is not available for this noise; the message gives the reason.
         NumericalFailure: a state is not finite.
 
+    Source: the solvers are torchsde's: Li, Wong, Chen, Duvenaud, Scalable gradients for stochastic differential
+    equations, arXiv:2001.01328; Kidger, Foster, Li, Oberhauser, Lyons, Neural SDEs as infinite-dimensional GANs,
+    arXiv:2102.03657.
+
     Warning:
         That a diagonal diffusion's i-th entry depends on x_i alone is not checked.
 

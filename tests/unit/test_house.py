@@ -12,6 +12,7 @@ FLOORS = {
     **dict.fromkeys(("dynamics", "stats", "jacobian", "run"), 1),
     **dict.fromkeys(("theory", "drifts", "claims"), 2),
     "worldmodel": 3,
+    "citation": 4,
     "cli": 4,
     "analysis": 5,
     "figures": 5,

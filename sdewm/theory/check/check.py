@@ -101,6 +101,9 @@ def check(
         InvalidArgument: an argument is wrong.
         Refused: the bound has no discrete version, or its constants are not seen between paths.
 
+    Source: the betting limit is that of Waudby-Smith and Ramdas 2024, the certified one that of Wang and Ramdas 2023;
+    their use on both sides of a bound is our own.
+
     Warning:
         "Holds" is about this system, start, error and horizon. It needs none of the bound's hypotheses and proves none.
 

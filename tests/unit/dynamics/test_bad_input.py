@@ -198,6 +198,8 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: Certified(NAN, "nowhere"), InvalidArgument, ["value", "nan"]),
     (lambda: Certified(1.0, "a proof", 2.0), InvalidArgument, ["attained", "1.0", "2.0"]),
     (lambda: VERDICT.plot(), Refused, ["no curves"]),
+    (lambda: sdewm.citation("Nobody"), InvalidArgument, ["thing", "'Nobody'", "'LogNorm'"]),
+    (lambda: sdewm.citation(NoDiffusion), InvalidArgument, ["thing", "NoDiffusion names no source", "kreiss1962"]),
     (lambda: validation.one_of("colour", "red", ("blue",)), InvalidArgument, ["colour", "'blue'", "'red'"]),
     (lambda: validation.not_negative("colour", -1.0), InvalidArgument, ["colour must be at least 0", "-1.0"]),
     (lambda: validation.instance("colour", 3, str), InvalidArgument, ["colour must be a str", "int"]),
