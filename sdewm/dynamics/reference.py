@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..exceptions import InvalidArgument, Refused
 from ..grid import TimeGrid
-from ..validation import integer, one_of
+from ..validation import TensorLike, integer, one_of
 from .brownian import BrownianMotion
 from .ensemble import failure
 from .error import check_eps
@@ -31,7 +31,7 @@ def simulate(
     save: str | Sequence[float] = "all",
     adjoint: bool = False,
     *,
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     dtype: torch.dtype | None = None,
 ) -> Trajectory:
     """Simulate one system with torchsde, differentiably.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..exceptions import InvalidArgument, Refused
 from ..hypothesis import Facts
-from ..validation import integer
+from ..validation import TensorLike, integer, tensor
 from .categorical import CategoricalMap
 from .derivatives import directional
 
@@ -188,14 +188,14 @@ def system_dtype(system: Any) -> torch.dtype:
     return torch.float64
 
 
-def probe_of(system: Any, x0: Tensor | None) -> Tensor:
+def probe_of(system: Any, x0: TensorLike | None) -> Tensor:
     """States at which shapes are probed: those that are given, or zeros where the system states its `dim`.
 
     Raises:
         InvalidArgument: neither is there.
     """
     if x0 is not None:
-        return x0
+        return x0 if isinstance(x0, Tensor) else tensor("x0", x0).to(system_dtype(system))
     dim = getattr(system, "dim", None)
     if not isinstance(dim, int):
         raise InvalidArgument(f"x0 is needed: {type(system).__name__} has no attribute dim; pass a state.")

@@ -17,7 +17,7 @@ from ..dynamics.ensemble import GROUP, Ensemble, map_blocks, prepare
 from ..dynamics.error import RepresentationError, check_eps
 from ..dynamics.noise import INDEPENDENT, Noise, check_clusters, cluster_moments, whole_clusters
 from ..dynamics.perturbed import perturb
-from ..dynamics.start import Start, rows, start_states
+from ..dynamics.start import Start, check_actions, rows, start_states
 from ..dynamics.step_map import StepMap
 from ..dynamics.tamed import tame
 from ..dynamics.variation import Terms, Variations, Varied
@@ -25,7 +25,7 @@ from ..estimate import Moments
 from ..exceptions import BiasWarning, InvalidArgument, NumericalFailure, Refused
 from ..grid import TimeGrid
 from ..hypothesis import Hypothesis
-from ..validation import one_of, strings
+from ..validation import TensorLike, one_of, strings
 from .hypotheses import check_hypotheses, refuse, superlinear, unchecked
 
 BIASED = "the Euler scheme's bias of first order in the step is not removed"
@@ -269,7 +269,7 @@ def effect_problem(
     paths: int | None = None,
     seed: int = 0,
     *,
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     dtype: torch.dtype | None = None,
     extrapolate: bool | None = None,
     scheme: str = "auto",
@@ -294,6 +294,7 @@ def effect_problem(
     x, paths = start_states(x0, system, paths, dtype)
     if extrapolate not in (None, True, False):
         raise InvalidArgument(f"extrapolate must be True, False or None, got {extrapolate!r}.")
+    actions = check_actions(actions, grid, paths)
     factor, flags = _extrapolation(extrapolate, grid, is_map, actions)
     problem = Effect(system, error, loss, x, grid, paths, seed, actions, factor, executor)
     if not isinstance(system, CategoricalMap):

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from ..dynamics.error import RepresentationError, check_eps
-from ..dynamics.start import Start
+from ..dynamics.start import Start, has_rows
 from ..dynamics.variation import Terms
 from ..estimate import Estimate
 from ..exceptions import InvalidArgument, ToleranceWarning
 from ..grid import TimeGrid
 from ..hypothesis import Hypothesis
 from ..output import frame, plain_fields, table
-from ..validation import integer, one_of, positive
+from ..validation import TensorLike, integer, one_of, positive
 from .effect import FORMS as FORMS
 from .effect import Effect, Loss, effect_problem, terms_of
 from .method import METHODS, Method
@@ -166,7 +166,7 @@ def expand(
     *,
     form: str = "ito",
     without: Sequence[str] = (),
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     dtype: torch.dtype | None = None,
     extrapolate: bool | None = None,
     scheme: str = "auto",
@@ -263,7 +263,7 @@ def expand(
         integer("work", work, least=1)
         if paths is not None:
             raise InvalidArgument(f"tolerance sets the number of paths itself; leave out paths, got {paths!r}.")
-        paths = None if isinstance(x0, Tensor) and x0.ndim == 2 else _PROBES
+        paths = None if has_rows(x0) else _PROBES
     problem = effect_problem(
         system,
         error,

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from ..dynamics.error import RepresentationError
-from ..dynamics.start import Start
+from ..dynamics.start import Start, has_rows
 from ..dynamics.variation import Terms
 from ..grid import TimeGrid
 from ..hypothesis import Hypothesis
 from ..output import frame, plain_fields, table
 from ..stats.order import CURVED, check_sizes, curvature, size_floor
 from ..stats.remainders import Remainders
+from ..validation import TensorLike
 from ..validation import level as check_level
 from ..verdict import Outcome, Verdict
 from .effect import Effect, Loss, effect_problem, terms_of
@@ -99,7 +100,7 @@ def order_test(
     without: Sequence[str] = (),
     level: float = 0.999,
     antithetic: bool | None = None,
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     dtype: torch.dtype | None = None,
     scheme: str = "auto",
     assume: Sequence[str] = (),
@@ -142,7 +143,7 @@ def order_test(
         'violated'
     """
     check_level(level)
-    if paths is None and not (isinstance(x0, Tensor) and x0.ndim == 2):
+    if paths is None and not has_rows(x0):
         paths = PATHS
     terms = terms_of(form, without)
     problem = effect_problem(

@@ -26,7 +26,7 @@ from ..grid import TimeGrid
 from ..hypothesis import Hypothesis
 from ..output import frame, plain_fields, table
 from ..stats.order import negligible
-from ..validation import integer, one_of, real
+from ..validation import TensorLike, integer, one_of, real
 from ..verdict import Outcome, Verdict
 from .effect import Effect, Loss, effect_problem, finite_moments, total
 
@@ -152,7 +152,7 @@ def weak_identity(
     eps: float,
     value: Value | None = None,
     intervals: int | None = None,
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     dtype: torch.dtype | None = None,
     extrapolate: bool | None = None,
     scheme: str = "auto",
