@@ -11,7 +11,7 @@ from ..grid import TimeGrid
 from ..validation import TensorLike, integer, tensor
 from .categorical import CategoricalMap
 from .step_map import StepMap
-from .system import system_dtype
+from .system import other_names, system_dtype
 
 MAPS = (StepMap, CategoricalMap)
 Start = float | Tensor | NDArray[Any] | list[Any] | tuple[Any, ...]
@@ -33,11 +33,12 @@ def start_states(x0: Start, system: Any, paths: int | None, dtype: torch.dtype |
         there, missing = ("f", "g") if hasattr(system, "f") else ("g", "f")
         if not hasattr(system, "f_and_g"):
             raise InvalidArgument(
-                f"system must be an SDE with f and g, but {type(system).__name__} has {there} and no {missing}."
+                f"system must be an SDE with f and g, but {type(system).__name__} has {there} and no {missing}"
+                f"{other_names(system)}."
             )
     if isinstance(system, type) or not (isinstance(system, MAPS) or _has_fields(system)):
         what = f"the class {system.__name__}; make an instance of it" if isinstance(system, type) else repr(system)[:80]
-        raise InvalidArgument(f"system must be an SDE with f and g, or a StepMap, got {what}.")
+        raise InvalidArgument(f"system must be an SDE with f and g, or a StepMap, got {what}{other_names(system)}.")
     if dtype is not None and not (isinstance(dtype, torch.dtype) and (dtype.is_floating_point or dtype.is_complex)):
         raise InvalidArgument(f"dtype must be a floating torch dtype such as torch.float64, got {dtype!r}.")
     given = tensor("x0", x0)

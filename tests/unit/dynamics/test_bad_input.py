@@ -219,6 +219,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: coupled(DIAGONAL, executor=4), InvalidArgument, ["executor", "got 4"]),
     (lambda: coupled(DIAGONAL, executor=forking()), InvalidArgument, ["executor forks", "'spawn'"]),
     (lambda: coupled(NoDiffusion()), InvalidArgument, ["NoDiffusion has f and no g"]),
+    (lambda: foreign(f=None, g=None, f_and_g=lambda t, x: -x), InvalidArgument, ["Foreign.f_and_g", "Tensor"]),
     (lambda: coupled(DIAGONAL, dtype="float32"), InvalidArgument, ["dtype", "'float32'"]),
     (lambda: coupled(DIAGONAL, dtype=torch.int32), InvalidArgument, ["dtype", "torch.int32"]),
     (lambda: tame(step(), GRID), Refused, ["system is a StepMap"]),
