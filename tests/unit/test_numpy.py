@@ -172,6 +172,14 @@ def test_a_long_array_is_not_printed_whole() -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_hypotheses_are_checked_for_as_many_paths_as_there_are_actions() -> None:
+    each = np.zeros((4, 6, 2))
+    found = sdewm.check_hypotheses(Driven(), UNIT, square, [0.1, 0.2], GRID, actions=each)
+    assert str(found) == str(
+        sdewm.check_hypotheses(Driven(), UNIT, square, [0.1, 0.2], GRID, actions=tensor("a", each))
+    )
+
+
 def test_a_step_map_takes_arrays() -> None:
     step = StepMap(lambda n, x, a: 0.5 * x, lambda n, x, a: torch.ones_like(x), 2, 2)
     assert sdewm.simulate_coupled([step], STARTS, GRID)[0].final.shape == (6, 2)
