@@ -2,6 +2,7 @@
 
 from importlib.metadata import version as _version
 
+from .citation import citation as citation
 from .dynamics import BrownianMotion as BrownianMotion
 from .dynamics import DifferentiableSDE as DifferentiableSDE
 from .dynamics import LatentSDE as LatentSDE
@@ -17,12 +18,17 @@ from .dynamics import simulate_coupled as simulate_coupled
 from .dynamics import tame as tame
 from .estimate import Estimate as Estimate
 from .estimate import Moments as Moments
+from .exceptions import BiasWarning as BiasWarning
 from .exceptions import HypothesisFails as HypothesisFails
 from .exceptions import InvalidArgument as InvalidArgument
 from .exceptions import MissingExtra as MissingExtra
+from .exceptions import NotCompiledWarning as NotCompiledWarning
 from .exceptions import NumericalFailure as NumericalFailure
 from .exceptions import Refused as Refused
 from .exceptions import SdewmError as SdewmError
+from .exceptions import SdewmWarning as SdewmWarning
+from .exceptions import SlowFallbackWarning as SlowFallbackWarning
+from .exceptions import ToleranceWarning as ToleranceWarning
 from .grid import TimeGrid as TimeGrid
 from .hypothesis import Facts as Facts
 from .hypothesis import Hypothesis as Hypothesis

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .exceptions import InvalidArgument
+from .output import frame, plain, table
 from .validation import level as check_level
 
 Array = NDArray[np.float64]
@@ -323,6 +324,33 @@ class Estimate:
 
     def __float__(self) -> float:
         return self.value
+
+    def to_dict(self, level: float = 0.95) -> dict[str, Any]:
+        """Value, standard error, interval and number of paths, as plain values for JSON.
+
+        Args:
+            level: confidence level of the interval.
+
+        Example:
+            >>> Moments.of([1.0, 2.0, 3.0]).estimates()[0].to_dict()["value"]
+            2.0
+        """
+        low, high = self.interval(level)
+        numbers = {"value": self.value, "standard_error": self.standard_error, "low": low, "high": high}
+        return {**{name: plain(float(number)) for name, number in numbers.items()}, "level": level, "n": self.n}
+
+    def to_frame(self, level: float = 0.95) -> Any:
+        """`to_dict` as a pandas DataFrame of one row.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        return frame([self.to_dict(level)])
+
+    def _repr_html_(self) -> str:
+        low, high = self.interval()
+        numbers = (f"{self.value:.5g}", f"{self.standard_error:.2g}", f"[{low:.5g}, {high:.5g}]", str(self.n))
+        return table("estimate", ["value", "standard error", "95 % interval", "n"], [numbers])
 
     def __str__(self) -> str:
         low, high = self.interval()

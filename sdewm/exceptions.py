@@ -1,4 +1,6 @@
-"""The errors of this package, one sentence each: what was given, what is allowed, what to do."""
+"""The errors and warnings of this package, one sentence each: what was given, what is allowed, what to do."""
+
+from typing import final
 
 
 class SdewmError(Exception):
@@ -74,3 +76,27 @@ class NumericalFailure(SdewmError, ArithmeticError):
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions travel between worker processes by pickling their constructor's arguments.
         return type(self), (str(self), self.path, self.time, self.count)
+
+
+class SdewmWarning(UserWarning):
+    """Base of every warning of this package; `warnings.filterwarnings("ignore", category=...)` takes any of them."""
+
+
+@final
+class BiasWarning(SdewmWarning):
+    """A number has a bias that its interval does not cover, and another argument would remove it."""
+
+
+@final
+class ToleranceWarning(SdewmWarning):
+    """What was asked for was not reached within the work that was allowed: intervals are wider."""
+
+
+@final
+class NotCompiledWarning(SdewmWarning):
+    """Compilation was asked for and is not possible here; the eager engine gives the same numbers, to rounding."""
+
+
+@final
+class SlowFallbackWarning(SdewmWarning):
+    """Torch's faster way does not go through the given function; a slower one gives the same numbers, to rounding."""

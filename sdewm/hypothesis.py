@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, final
 
 from .exceptions import InvalidArgument
+from .output import plain_fields
 from .validation import one_of
 
 GROWTHS = ("linear", "one-sided", "polynomial", "exponential", "explosive")
@@ -44,6 +45,10 @@ class Hypothesis:
     detail: str
     declared: bool = False
     remedy: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values for JSON."""
+        return plain_fields(self)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.status.value}, {self.detail}"

@@ -2,12 +2,19 @@
 
 import math
 import numbers
-from collections.abc import Collection, Iterable
-from typing import TypeVar
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from .exceptions import InvalidArgument
 
 Value = TypeVar("Value")
+# What is taken wherever a tensor of numbers is asked for.
+TensorLike = Tensor | NDArray[Any] | Sequence[Any]
 
 
 def integer(name: str, value: object, *, least: int) -> int:
@@ -64,6 +71,38 @@ def strings(name: str, value: object) -> tuple[str, ...]:
     if not all(isinstance(each, str) for each in listed):
         raise InvalidArgument(f"{name} must be a string or a sequence of strings, got {value!r}.")
     return listed
+
+
+def tensor(name: str, value: Any) -> Tensor:
+    """A tensor as it is; an array or a nested list of numbers as a copy, in numpy's precision, on the CPU.
+
+    A plain array says nothing of the dtype that a computation should have: whoever asks casts it.
+
+    Raises:
+        InvalidArgument: it does not hold numbers, or rows of several lengths.
+
+    Example:
+        >>> tensor("x0", [[1, 2], [3.5, 4]])
+        tensor([[1.0000, 2.0000],
+                [3.5000, 4.0000]], dtype=torch.float64)
+    """
+    if isinstance(value, Tensor):
+        return value
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # rows of several lengths, or tensors with a gradient
+        array = np.asarray(None)
+    kinds = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64, "c": np.complex128}
+    if array.dtype.kind not in kinds:
+        given = " ".join(repr(value).split())
+        raise InvalidArgument(
+            f"{name} must hold numbers, as a tensor, an array or a list whose rows are equally long, got "
+            f"{given if len(given) <= 80 else f'{given[:79]}…'}."
+        )
+    # A copy, since a tensor may neither be read-only nor run backwards; bytes are kept, they may be an image.
+    kept = array.dtype == np.uint8 or array.dtype in (np.float32, np.complex64)
+    wanted = array.dtype.newbyteorder("=") if kept else kinds[array.dtype.kind]
+    return torch.from_numpy(np.array(array, dtype=wanted, order="C"))
 
 
 def level(value: object) -> float:

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any, Protocol, final
 
 from .exceptions import Refused
+from .output import frame, table
 
 
 @final
@@ -105,6 +106,37 @@ class Verdict:
             if key != "evidence"
         }
         return {**plain, "outcome": self.outcome.value, "grade": self.grade.value}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as `to_json`, under the name that every result has.
+
+        Example:
+            >>> Verdict(Outcome.HOLDS, Grade.CERTIFIED, "a theorem").to_dict()["outcome"]
+            'holds'
+        """
+        return self.to_json()
+
+    def to_frame(self) -> Any:
+        """`to_dict` as a pandas DataFrame of one row.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        return frame([self.to_dict()])
+
+    def _repr_html_(self) -> str:
+        def pair(value: tuple[float, float] | None) -> str:
+            return "" if value is None else f"[{value[0]:.5g}, {value[1]:.5g}]"
+
+        rows = [
+            ("outcome", self.outcome.value),
+            ("grade", self.grade.value),
+            ("reason", self.reason),
+            ("interval", pair(self.interval)),
+            ("allowed", pair(self.allowed)),
+            ("level", "" if self.level is None else f"{self.level:g}"),
+        ]
+        return table("verdict", [], [row for row in rows if row[1]], self.flags)
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> "Verdict":

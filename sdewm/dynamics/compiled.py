@@ -16,6 +16,7 @@ from typing import Any, cast, final
 import torch
 from torch import Tensor, fx
 
+from ..exceptions import NotCompiledWarning
 from .bias import leave_biases_alone
 from .elementary import TABLE
 from .member import Member, State
@@ -35,11 +36,6 @@ _WORTH_A_LOOK = 1 << 26
 _KEPT = 64
 
 Piece = Callable[..., Any]
-
-
-@final
-class NotCompiled(UserWarning):
-    """Compilation was asked for, but is not available; the eager engine gives the same numbers, to rounding."""
 
 
 @final
@@ -89,7 +85,7 @@ class Compiled:
         """Whether there is compiled code; asked for the first time, it is made unless equal code was made before.
 
         Warns:
-            NotCompiled: it was asked for and is not possible; the message says why.
+            NotCompiledWarning: it was asked for and is not possible; the message says why.
         """
         with _compiling:
             if self._piece is None and not self._failed:
@@ -195,7 +191,7 @@ def compile_steps(shape: Shape, paths: int, steps: int, wanted: bool | str) -> C
             the same call always takes the same way.
 
     Warns:
-        NotCompiled: it was asked for and is not possible; the message says why.
+        NotCompiledWarning: it was asked for and is not possible; the message says why.
     """
     numbers = paths * steps * sum(shape.purposes.values())
     if wanted is False or steps < 2 or (wanted == "auto" and numbers < _WORTH_A_LOOK):
@@ -220,7 +216,7 @@ def _say(error: Exception, wanted: bool) -> None:
         first_line = str(error).strip().partition("\n")[0]
         warnings.warn(
             f"compile=True is not possible here, so the eager engine is used: {type(error).__name__}: {first_line}",
-            NotCompiled,
+            NotCompiledWarning,
             stacklevel=5,
         )
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..estimate import Moments
 from ..grid import TimeGrid
+from ..validation import TensorLike
 from .ensemble import Ensemble, Observe, map_blocks, prepare, reduce_blocks
 from .start import Start
 from .trajectory import Trajectory
@@ -45,7 +46,7 @@ def simulate_coupled(
     *,
     observe: Observe | None = None,
     save: str | Sequence[float] = "final",
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     dtype: torch.dtype | None = None,
     executor: Executor | None = None,
     compile: bool | str = "auto",

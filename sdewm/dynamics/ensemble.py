@@ -16,7 +16,7 @@ from torch import Tensor
 from ..estimate import Moments
 from ..exceptions import InvalidArgument, NumericalFailure
 from ..grid import TimeGrid
-from ..validation import integer
+from ..validation import TensorLike, integer
 from .brownian import BLOCK, NOISE_FORMAT
 from .compiled import Compiled, Shape, compile_steps
 from .covariance import ErrorCovariance
@@ -274,7 +274,7 @@ def prepare(
     seed: int = 0,
     *,
     save: str | Sequence[float] = "final",
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     dtype: torch.dtype | None = None,
     coarsen: int = 1,
     compile: bool | str = "auto",

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..exceptions import InvalidArgument
 from ..hypothesis import Declared, facts_of
-from ..validation import positive, real
+from ..validation import positive, real, tensor
 
 ErrorField = Callable[[Tensor, Tensor], Tensor]
 ErrorDerivative = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -30,7 +31,8 @@ class RepresentationError:
         drift: σ(t, x) -> (paths, dim), or None.
         diffusion: σ̄(t, x) -> (paths, dim) for one noise a coordinate, or (paths, dim, m̄), or None.
         initial: η, a number, a tensor (dim,) or (paths, dim), or a function of the start (paths, dim); or None.
-        correlation: ρ, as "shared" (W = B), "independent", a number c (ρ = c I), or an (m, m̄) matrix.
+        correlation: ρ, as "shared" (W = B), "independent", a number c (ρ = c I), or an (m, m̄) matrix. Of both, arrays
+            and lists are made tensors.
         drift_jvp, diffusion_jvp: optional hand-written directional derivatives (t, x, v), else automatic.
 
     For a `StepMap` the error is *per step*: mean + ε σ(n, x) and scale noise + ε σ̄(n, x) noise, with the step index in
@@ -62,6 +64,10 @@ class RepresentationError:
             value = getattr(self, name)
             if value is not None and not callable(value):
                 raise InvalidArgument(f"{name} must be a function of (t, x), got {value!r}; wrap a constant in one.")
+        for name in ("initial", "correlation"):
+            value = getattr(self, name)
+            if isinstance(value, (np.ndarray, list, tuple)):
+                object.__setattr__(self, name, tensor(name, value))
         rho = self.correlation
         if isinstance(rho, str):
             if rho not in ("shared", "independent"):
@@ -78,8 +84,7 @@ class RepresentationError:
             raise InvalidArgument(f"correlation must be an (m, m̄) matrix, got shape {tuple(rho.shape)}.")
         elif not isinstance(rho, Tensor | numbers.Real):
             raise InvalidArgument(
-                f"correlation must be 'shared', 'independent', a number or a matrix (a torch tensor), "
-                f"got {type(rho).__name__}."
+                f"correlation must be 'shared', 'independent', a number or a matrix, got {type(rho).__name__}."
             )
         elif not -1.0 <= real("correlation", float(rho)) <= 1.0:
             raise InvalidArgument(f"correlation must lie in [-1, 1], got {float(rho):g}.")

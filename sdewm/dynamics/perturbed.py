@@ -8,14 +8,15 @@ from torch import Tensor
 
 from ..exceptions import InvalidArgument, Refused
 from ..grid import TimeGrid
+from ..validation import TensorLike
 from .categorical import CategoricalMap
 from .error import RepresentationError, check_eps
 from .step_error import StepError, noise_groups, step_error
 from .step_map import StepMap, time_of
-from .system import CheckedSystem, LatentSDE, check_system, system_dtype
+from .system import CheckedSystem, LatentSDE, check_system, probe_of, system_dtype
 
 
-def perturb(system: Any, error: RepresentationError, eps: float, *, x0: Tensor | None = None) -> Any:
+def perturb(system: Any, error: RepresentationError, eps: float, *, x0: TensorLike | None = None) -> Any:
     """The system with the error ε added: dx = (g + ε σ) dt + Σ ḡ_k dB^k + ε Σ σ̄_l dW^l, x(0) = x_0 + ε η.
 
     Independent or partly correlated noise adds columns, so that a diagonal system becomes a general one (then only
@@ -49,7 +50,7 @@ def perturb(system: Any, error: RepresentationError, eps: float, *, x0: Tensor |
         return _perturb_step(system, error, eps)
     if isinstance(system, CategoricalMap):
         return _perturb_logits(system, error, eps)
-    return PerturbedSDE(system, error, eps, x0)
+    return PerturbedSDE(system, error, eps, None if x0 is None else probe_of(system, x0))
 
 
 def _perturb_step(step: StepMap, error: RepresentationError, eps: float) -> StepMap:

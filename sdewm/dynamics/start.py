@@ -3,17 +3,18 @@
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
-from ..validation import integer
+from ..validation import TensorLike, integer, tensor
 from .categorical import CategoricalMap
 from .step_map import StepMap
-from .system import system_dtype
+from .system import other_names, system_dtype
 
 MAPS = (StepMap, CategoricalMap)
-Start = float | Tensor | list[Any] | tuple[Any, ...]
+Start = float | Tensor | NDArray[Any] | list[Any] | tuple[Any, ...]
 
 
 def start_states(x0: Start, system: Any, paths: int | None, dtype: torch.dtype | None = None) -> tuple[Tensor, int]:
@@ -32,22 +33,21 @@ def start_states(x0: Start, system: Any, paths: int | None, dtype: torch.dtype |
         there, missing = ("f", "g") if hasattr(system, "f") else ("g", "f")
         if not hasattr(system, "f_and_g"):
             raise InvalidArgument(
-                f"system must be an SDE with f and g, but {type(system).__name__} has {there} and no {missing}."
+                f"system must be an SDE with f and g, but {type(system).__name__} has {there} and no {missing}"
+                f"{other_names(system)}."
             )
     if isinstance(system, type) or not (isinstance(system, MAPS) or _has_fields(system)):
         what = f"the class {system.__name__}; make an instance of it" if isinstance(system, type) else repr(system)[:80]
-        raise InvalidArgument(f"system must be an SDE with f and g, or a StepMap, got {what}.")
+        raise InvalidArgument(f"system must be an SDE with f and g, or a StepMap, got {what}{other_names(system)}.")
     if dtype is not None and not (isinstance(dtype, torch.dtype) and (dtype.is_floating_point or dtype.is_complex)):
         raise InvalidArgument(f"dtype must be a floating torch dtype such as torch.float64, got {dtype!r}.")
-    if isinstance(x0, complex) or (isinstance(x0, Tensor) and x0.is_complex()) or (dtype and dtype.is_complex):
+    given = tensor("x0", x0)
+    if given.is_complex() or (dtype and dtype.is_complex):
         raise InvalidArgument("x0 and dtype must be real, got complex ones; split real and imaginary parts.")
     if dtype is None:
         own = system.dtype or torch.float64 if isinstance(system, MAPS) else system_dtype(system)
         dtype = x0.dtype if isinstance(x0, Tensor) and x0.is_floating_point() else own
-    try:
-        x = torch.as_tensor(x0, dtype=dtype)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InvalidArgument(f"x0 must be a number, a vector or a tensor (paths, dim), got {x0!r}.") from error
+    x = given.to(dtype)
     dim = getattr(system, "dim", None)
     if x.ndim == 0:
         if not isinstance(dim, int):
@@ -66,6 +66,11 @@ def start_states(x0: Start, system: Any, paths: int | None, dtype: torch.dtype |
     if x.ndim == 2 and len(x) != paths:
         raise InvalidArgument(f"x0 has {len(x)} rows, but paths is {paths}; make them equal or give one vector.")
     return x, paths
+
+
+def has_rows(x0: Start) -> bool:
+    """Whether x0 has one row a path."""
+    return tensor("x0", x0).ndim == 2
 
 
 def on_device(x: Tensor, device: str | torch.device | None, system: Any) -> Tensor:
@@ -99,7 +104,7 @@ def rows(value: Tensor, first: int, count: int) -> Tensor:
     return value[torch.arange(first, first + count).clamp(max=len(value) - 1)]
 
 
-def check_actions(actions: Tensor | None, grid: TimeGrid, paths: int) -> Tensor | None:
+def check_actions(actions: TensorLike | None, grid: TimeGrid, paths: int) -> Tensor | None:
     """Actions of shape (steps, action_dim), or (steps, paths, action_dim), held over each step.
 
     Raises:
@@ -107,12 +112,12 @@ def check_actions(actions: Tensor | None, grid: TimeGrid, paths: int) -> Tensor 
     """
     if actions is None:
         return None
-    fits = isinstance(actions, Tensor) and actions.ndim in (2, 3) and len(actions) == grid.steps
+    actions = tensor("actions", actions)
+    fits = actions.ndim in (2, 3) and len(actions) == grid.steps
     if not fits or (actions.ndim == 3 and actions.shape[1] != paths):
-        shape = tuple(actions.shape) if isinstance(actions, Tensor) else type(actions).__name__
         raise InvalidArgument(
             f"actions must have shape (steps, action_dim) or (steps, paths, action_dim) with steps = {grid.steps} and "
-            f"paths = {paths}, got {shape}."
+            f"paths = {paths}, got {tuple(actions.shape)}."
         )
     if actions.is_complex():
         raise InvalidArgument("actions must be real, got complex ones.")

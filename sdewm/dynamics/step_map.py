@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
+from ..validation import TensorLike, tensor
 from .derivatives import directional, second_directional
 from .system import DifferentiableSDE, check_system, probe_of, system_dtype
 
@@ -97,7 +98,9 @@ def time_of(grid: TimeGrid | None, n: float | Tensor, like: Tensor) -> Tensor:
     return torch.tensor(float(n) if grid is None else grid.time(n), dtype=like.dtype, device=like.device)
 
 
-def euler_map(system: Any, grid: TimeGrid, actions: Tensor | None = None, *, x0: Tensor | None = None) -> StepMap:
+def euler_map(
+    system: Any, grid: TimeGrid, actions: TensorLike | None = None, *, x0: TensorLike | None = None
+) -> StepMap:
     """The Euler–Maruyama step x' = x + h f(t_n, x) + √h g(t_n, x) ξ as a `StepMap`.
 
     Args:
@@ -110,13 +113,14 @@ def euler_map(system: Any, grid: TimeGrid, actions: Tensor | None = None, *, x0:
     Raises:
         InvalidArgument: a shape, dtype or attribute of the system is wrong.
     """
-    x0 = probe_of(system, x0)
+    probed = probe_of(system, x0)
     action_dim = int(getattr(system, "action_dim", 0))
-    probe = x0.new_zeros(len(x0), action_dim) if action_dim else None
-    checked = check_system(system, x0, probe)
-    if actions is not None and actions.shape != (grid.steps, action_dim):
+    probe = probed.new_zeros(len(probed), action_dim) if action_dim else None
+    checked = check_system(system, probed, probe)
+    held = None if actions is None else tensor("actions", actions)
+    if held is not None and held.shape != (grid.steps, action_dim):
         raise InvalidArgument(
-            f"actions must have shape (steps, action_dim) = {(grid.steps, action_dim)}, got {tuple(actions.shape)}."
+            f"actions must have shape (steps, action_dim) = {(grid.steps, action_dim)}, got {tuple(held.shape)}."
         )
     h, root = grid.h, math.sqrt(grid.h)
     source = checked.source
@@ -124,7 +128,7 @@ def euler_map(system: Any, grid: TimeGrid, actions: Tensor | None = None, *, x0:
     by_hand = isinstance(source, DifferentiableSDE) and source.sde_type == "ito"
 
     def act(n: int, x: Tensor, a: Tensor | None) -> Tensor | None:
-        return a if actions is None else actions[n].to(x).expand(len(x), -1)
+        return a if held is None else held[n].to(x).expand(len(x), -1)
 
     def time(n: int, x: Tensor) -> Tensor:
         return time_of(grid, n, x)

@@ -8,9 +8,9 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from ..exceptions import InvalidArgument, Refused
+from ..exceptions import InvalidArgument, Refused, SdewmError
 from ..hypothesis import Facts
-from ..validation import integer
+from ..validation import TensorLike, integer, tensor
 from .categorical import CategoricalMap
 from .derivatives import directional
 
@@ -188,14 +188,14 @@ def system_dtype(system: Any) -> torch.dtype:
     return torch.float64
 
 
-def probe_of(system: Any, x0: Tensor | None) -> Tensor:
+def probe_of(system: Any, x0: TensorLike | None) -> Tensor:
     """States at which shapes are probed: those that are given, or zeros where the system states its `dim`.
 
     Raises:
         InvalidArgument: neither is there.
     """
     if x0 is not None:
-        return x0
+        return x0 if isinstance(x0, Tensor) else tensor("x0", x0).to(system_dtype(system))
     dim = getattr(system, "dim", None)
     if not isinstance(dim, int):
         raise InvalidArgument(f"x0 is needed: {type(system).__name__} has no attribute dim; pass a state.")
@@ -213,21 +213,41 @@ def _check_actions(name: str, action_dim: int, a: Tensor | None) -> None:
 
 def _fields(system: Any, name: str, actions: bool) -> tuple[Field, Field]:
     f, g, both = (getattr(system, key, None) for key in ("f", "g", "f_and_g"))
-    if both is not None:
-        f = f or (lambda *args: both(*args)[0])
-        g = g or (lambda *args: both(*args)[1])
+    if callable(both):
+        f = f or (lambda *args: _pair(name, both(*args))[0])
+        g = g or (lambda *args: _pair(name, both(*args))[1])
     if not callable(f) or not callable(g):
-        raise InvalidArgument(f"{name} must define f(t, x) and g(t, x), or f_and_g(t, x), as torchsde asks.")
+        raise InvalidArgument(
+            f"{name} must define f(t, x) and g(t, x), or f_and_g(t, x), as torchsde asks{other_names(system)}."
+        )
     if actions:
         return f, g
     return (lambda t, x, a: f(t, x)), (lambda t, x, a: g(t, x))
 
 
+def other_names(system: Any) -> str:
+    """What to do with an object that torchsde takes by other names, as a clause; empty for anything else."""
+    if any(hasattr(system, name) for name in ("g_prod", "f_and_g_prod")):
+        return "; of a product g_prod the columns of the noise are not known: write g itself"
+    if hasattr(system, "noise_type"):
+        return "; where they are called otherwise (torchsde's names=), name them f and g as well, as in f = h"
+    return ""
+
+
+def _pair(name: str, value: Any) -> Any:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        given = f"{len(value)} values" if isinstance(value, (tuple, list)) else type(value).__name__
+        raise InvalidArgument(f"{name}.f_and_g must return the pair (f, g), got {given}.")
+    return value
+
+
 def _evaluate(name: str, label: str, field: Field, t: Tensor, x: Tensor, a: Tensor | None) -> Tensor:
     try:
         value = field(t, x, a)
-    except (RuntimeError, IndexError, TypeError) as error:
-        first_line = str(error).partition("\n")[0]
+    except SdewmError:
+        raise
+    except (RuntimeError, LookupError, TypeError, AttributeError, ValueError) as error:
+        first_line = str(error).partition("\n")[0].rstrip(".")
         raise InvalidArgument(
             f"{name}.{label} failed on a state of shape {tuple(x.shape)} and {x.dtype}; check both: {first_line}."
         ) from error

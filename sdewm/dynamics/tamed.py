@@ -8,11 +8,12 @@ from torch import Tensor
 
 from ..exceptions import InvalidArgument, Refused
 from ..grid import TimeGrid
+from ..validation import TensorLike
 from .step_map import StepMap
 from .system import CheckedSystem, DifferentiableSDE, LatentSDE, check_system, probe_of
 
 
-def tame(system: Any, grid: TimeGrid, *, x0: Tensor | None = None) -> LatentSDE:
+def tame(system: Any, grid: TimeGrid, *, x0: TensorLike | None = None) -> LatentSDE:
     """The system with its drift f replaced by the tamed one, f / √(1 + h²|f|²), for steps of size h.
 
     An explicit Euler step h f of a superlinear drift overshoots where h|f| is large; the scheme's moments are then

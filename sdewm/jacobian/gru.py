@@ -87,7 +87,7 @@ def gru_frobenius(
     Raises:
         InvalidArgument: `x` does not have inputs + hidden columns, or not the cell's dtype.
 
-    Source: Gram matrices of the rows, derived in the head of this file.
+    Source: Gram matrices of the rows, derived here, in the head of this file.
 
     Example:
         >>> y, square = gru_frobenius(torch.nn.GRUCell(3, 5), torch.zeros(2, 8))

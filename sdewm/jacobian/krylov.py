@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from ..exceptions import InvalidArgument
-from ..validation import integer
-from .linear import Linearised, Step, checked_finite, checked_state
+from ..validation import TensorLike, integer
+from .linear import Linearised, Step, checked_finite, checked_state, state_of
 from .probes import Columns, embedded, restricted, selected, source
 
 
 def krylov_spectral_norm(
-    step: Step, x: Tensor, *, iterations: int = 10, of: Columns = None, seed: int = 0, draw: int = 0
+    step: Step, x: TensorLike, *, iterations: int = 10, of: Columns = None, seed: int = 0, draw: int = 0
 ) -> Tensor:
     """A lower bound |J v| of ‖J‖₂ for every row, v the Ritz vector of JᵀJ after some Lanczos steps.
 
@@ -40,13 +40,14 @@ def krylov_spectral_norm(
         >>> krylov_spectral_norm(lambda x: x * torch.tensor([3.0, 1.0]), torch.zeros(1, 2))
         tensor([3.])
     """
+    x = state_of(step, x)
     line, columns = Linearised(step, checked_state(x)), selected(of, x.shape[1])
     v = leading_vector(line, columns, "spectral", iterations, seed, draw)
     return _lengths(line.push(v))
 
 
 def krylov_log_norm(
-    step: Step, x: Tensor, *, iterations: int = 10, of: Columns = None, seed: int = 0, draw: int = 0
+    step: Step, x: TensorLike, *, iterations: int = 10, of: Columns = None, seed: int = 0, draw: int = 0
 ) -> Tensor:
     """A lower bound vᵀJv of λ_max((J + Jᵀ)/2) for every row, v a Ritz vector after some Lanczos steps.
 
@@ -69,6 +70,7 @@ def krylov_log_norm(
         >>> krylov_log_norm(lambda x: x * torch.tensor([-3.0, -1.0]), torch.zeros(1, 2))
         tensor([-1.])
     """
+    x = state_of(step, x)
     line, columns = Linearised(step, checked_state(x)), selected(of, x.shape[1])
     v = leading_vector(line, columns, "log_norm", iterations, seed, draw)
     return (restricted(v, columns) * line.push(v)).sum(1)

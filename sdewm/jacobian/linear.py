@@ -1,14 +1,30 @@
 """A batched step, linearised at its rows: one graph, and as many products with J and Jᵀ as wanted."""
 
 from collections.abc import Callable
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from ..exceptions import InvalidArgument, NumericalFailure
+from ..validation import TensorLike, tensor
 
 Step = Callable[[Tensor], Tensor]
+
+
+def state_of(step: Any, x: TensorLike) -> Tensor:
+    """`x` as a tensor: a plain array in the dtype, and on the device, of the step's weights where it has any.
+
+    Raises:
+        InvalidArgument: it does not hold numbers.
+    """
+    if isinstance(x, Tensor):
+        return x
+    weights = (w for w in getattr(getattr(step, "cell", step), "parameters", tuple)() if w.is_floating_point())
+    like, given = next(weights, None), tensor("x", x)
+    if given.is_complex():
+        return given
+    return given.to(torch.float64) if like is None else given.to(dtype=like.dtype, device=like.device)
 
 
 def checked_state(x: Tensor) -> Tensor:

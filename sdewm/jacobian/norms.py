@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
 
-from ..exceptions import InvalidArgument
-from .linear import Linearised, Step, checked_finite, checked_state, checked_value
+from ..exceptions import InvalidArgument, SlowFallbackWarning
+from ..validation import TensorLike, tensor
+from .linear import Linearised, Step, checked_finite, checked_state, checked_value, state_of
 from .probes import Columns, selected
 
 
@@ -37,17 +38,19 @@ def jacobians(step: Step, x: Tensor, of: Columns = None) -> Tensor:
         tensor([[[6., 0.],
                  [0., 2.]]])
     """
+    x = state_of(step, x)
     columns = selected(of, checked_state(x).shape[1])
     try:
         full = cast(Tensor, vmap(jacrev(lambda row: checked_value(step(row[None]), row[None])[0]))(x))
     except (RuntimeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0][:120]
-        warnings.warn(f"no vmap through the step, looping over its outputs instead ({reason})", stacklevel=2)
+        said = f"no vmap through the step, looping over its outputs instead ({reason})"
+        warnings.warn(said, SlowFallbackWarning, stacklevel=2)
         full = _looped(step, x)
     return full if columns is None else full[:, :, columns.to(x.device)]
 
 
-def frobenius_squared(matrices: Tensor) -> Tensor:
+def frobenius_squared(matrices: TensorLike) -> Tensor:
     """‖J‖_F² = Σ J_ij² of each matrix, (paths, dim_out, dim) to (paths,).
 
     Example:
@@ -57,7 +60,7 @@ def frobenius_squared(matrices: Tensor) -> Tensor:
     return _matrices(matrices).square().sum((1, 2))
 
 
-def spectral_norm(matrices: Tensor) -> Tensor:
+def spectral_norm(matrices: TensorLike) -> Tensor:
     """‖J‖₂ = max |J v| / |v| of each matrix, (paths, dim_out, dim) to (paths,).
 
     Raises:
@@ -71,7 +74,7 @@ def spectral_norm(matrices: Tensor) -> Tensor:
     return cast(Tensor, torch.linalg.matrix_norm(checked_finite(_matrices(matrices)), 2))
 
 
-def log_norm(matrices: Tensor) -> Tensor:
+def log_norm(matrices: TensorLike) -> Tensor:
     """λ_max((J + Jᵀ)/2) of each square matrix, (paths, dim, dim) to (paths,).
 
     Of a drift's Jacobian it is the one-sided growth rate μ: |x − y| grows no faster than e^{μt}. Of a step's Jacobian
@@ -85,8 +88,8 @@ def log_norm(matrices: Tensor) -> Tensor:
         >>> log_norm(torch.tensor([[[-1.0, 2.0], [-2.0, -3.0]]]))
         tensor([-1.])
     """
-    matrices = checked_finite(_square(_matrices(matrices)))
-    return cast(Tensor, torch.linalg.eigvalsh(0.5 * (matrices + matrices.mT)))[:, -1]
+    square = checked_finite(_square(_matrices(matrices)))
+    return cast(Tensor, torch.linalg.eigvalsh(0.5 * (square + square.mT)))[:, -1]
 
 
 def _looped(step: Step, x: Tensor) -> Tensor:
@@ -95,11 +98,12 @@ def _looped(step: Step, x: Tensor) -> Tensor:
     return torch.stack([line.pull(unit.expand_as(line.y), line.keep) for unit in units], 1)
 
 
-def _matrices(matrices: Tensor) -> Tensor:
-    if not isinstance(matrices, Tensor) or matrices.ndim != 3:
-        given = tuple(matrices.shape) if isinstance(matrices, Tensor) else type(matrices).__name__
-        raise InvalidArgument(f"matrices must have shape (paths, dim_out, dim), got {given}; take them by `jacobians`.")
-    return matrices
+def _matrices(matrices: TensorLike) -> Tensor:
+    given = tensor("matrices", matrices)
+    if given.ndim != 3:
+        shape = tuple(given.shape)
+        raise InvalidArgument(f"matrices must have shape (paths, dim_out, dim), got {shape}; take them by `jacobians`.")
+    return given
 
 
 def _square(matrices: Tensor) -> Tensor:

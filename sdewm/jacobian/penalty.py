@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from ..exceptions import InvalidArgument
-from ..validation import integer, one_of, real
+from ..validation import TensorLike, integer, one_of, real, tensor
 from .gru import GRUMap, gru_frobenius
 from .krylov import leading_vector
-from .linear import Linearised, Step, checked_state, checked_value
+from .linear import Linearised, Step, checked_state, checked_value, state_of
 from .norms import frobenius_squared, jacobians, log_norm, spectral_norm
 from .probes import DESIGNS, Columns, restricted, selected, source
 from .trace import MODES, Scales, check_scales, value_and_squares
@@ -19,12 +19,12 @@ KINDS = ("frobenius", "spectral", "log_norm", "whitened")
 
 def jacobian_penalty(
     step: Step,
-    x: Tensor,
+    x: TensorLike,
     kind: str = "frobenius",
     *,
     probes: int = 1,
     of: Columns = None,
-    scales: Tensor | tuple[Tensor, Tensor] | None = None,
+    scales: TensorLike | tuple[TensorLike, TensorLike] | None = None,
     exact: bool = False,
     mode: str = "auto",
     design: str = "orthogonal",
@@ -47,7 +47,8 @@ def jacobian_penalty(
     Args:
         step: (paths, dim) to (paths, dim_out), each row apart from the others. State which map it is: penalising the
             prior map, the filter map or the drift means different things.
-        x: (paths, dim), float32 or float64; where it has a gradient, the penalty's flows into it.
+        x: (paths, dim), float32 or float64; where it has a gradient, the penalty's flows into it. An array or a list is
+            taken in the dtype of the step's weights, or in float64 where it is no module.
         kind: the norm.
         probes: random probes a row, for "frobenius" and "whitened".
         of: columns of x to differentiate by: a number, a slice, or whole numbers; by default all.
@@ -83,6 +84,7 @@ def jacobian_penalty(
         >>> torch.allclose(penalty, layer.weight.square().sum())
         True
     """
+    x = state_of(step, x)
     norms = _Norms(step, x, kind, probes, of, scales, exact, mode, design, iterations, seed, draw)
     rows = _rows(len(x), share, seed, draw)
     return norms.on(x if rows is None else x[rows])[1].mean()
@@ -90,12 +92,12 @@ def jacobian_penalty(
 
 def step_and_penalty(
     step: Step,
-    x: Tensor,
+    x: TensorLike,
     kind: str = "frobenius",
     *,
     probes: int = 1,
     of: Columns = None,
-    scales: Tensor | tuple[Tensor, Tensor] | None = None,
+    scales: TensorLike | tuple[TensorLike, TensorLike] | None = None,
     exact: bool = False,
     mode: str = "auto",
     design: str = "orthogonal",
@@ -124,6 +126,7 @@ def step_and_penalty(
         >>> y.shape, float(penalty)
         (torch.Size([4, 3]), 3.0)
     """
+    x = state_of(step, x)
     norms = _Norms(step, x, kind, probes, of, scales, exact, mode, design, iterations, seed, draw)
     rows = _rows(len(x), share, seed, draw)
     if rows is None:
@@ -146,7 +149,7 @@ class _Norms:
         kind: str,
         probes: int,
         of: Columns,
-        scales: Tensor | tuple[Tensor, Tensor] | None,
+        scales: TensorLike | tuple[TensorLike, TensorLike] | None,
         exact: bool,
         mode: str,
         design: str,
@@ -196,7 +199,7 @@ class _Norms:
         return y, frobenius_squared(matrices)
 
 
-def _scales(scales: Tensor | tuple[Tensor, Tensor] | None, x: Tensor) -> Scales:
+def _scales(scales: TensorLike | tuple[TensorLike, TensorLike] | None, x: Tensor) -> Scales:
     """D_in and D_out as vectors; estimated from the batch where none are given."""
     if scales is None:
         if len(x) < 2:
@@ -206,8 +209,8 @@ def _scales(scales: Tensor | tuple[Tensor, Tensor] | None, x: Tensor) -> Scales:
             column = int((spread <= 0.0).nonzero()[0])
             raise InvalidArgument(f"scales: chosen column {column} of x is constant over the batch; pass the scales.")
         return spread, spread
-    pair = scales if isinstance(scales, tuple) else (scales, scales)
-    if len(pair) != 2 or not all(isinstance(part, Tensor) and part.ndim == 1 for part in pair):
+    pair = [tensor("scales", part) for part in (scales if isinstance(scales, tuple) else (scales, scales))]
+    if len(pair) != 2 or not all(part.ndim == 1 for part in pair):
         raise InvalidArgument("scales must be one vector or a pair of vectors (D_in, D_out), got another kind.")
     if not all(bool((part.isfinite() & (part > 0.0)).all()) for part in pair):
         raise InvalidArgument("scales must be finite and above zero, got one that is not; leave out constant columns.")

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vmap
 
-from ..exceptions import InvalidArgument
+from ..exceptions import InvalidArgument, SlowFallbackWarning
 from ..validation import integer, one_of
-from .linear import Linearised, Step, checked_state, checked_value
+from .linear import Linearised, Step, checked_state, checked_value, state_of
 from .probes import DESIGNS, Columns, embedded, orthogonal, restricted, selected, signs, source
 
 MODES = ("auto", "forward", "reverse")
@@ -57,6 +57,7 @@ def hutchinson(
         >>> hutchinson(lambda x: 2.0 * x, torch.zeros(1, 3))
         tensor([12.])
     """
+    x = state_of(step, x)
     columns = selected(of, checked_state(x).shape[1])
     return value_and_squares(step, x, columns, None, probes, mode, design, seed, draw)[1]
 
@@ -136,7 +137,8 @@ def _forward(step: Step, x: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
         return torch.cat((y, rest_y)), torch.cat((t, rest_t))
     except (RuntimeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0][:120]
-        warnings.warn(f"no forward mode through the step, backpropagating twice instead ({reason})", stacklevel=2)
+        said = f"no forward mode through the step, backpropagating twice instead ({reason})"
+        warnings.warn(said, SlowFallbackWarning, stacklevel=2)
     line = Linearised(step, x)
     return line.value, line.push(_in_turn(table, paths), line.keep)
 

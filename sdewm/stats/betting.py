@@ -133,7 +133,7 @@ class BelowByRange(Evidence):
         InvalidArgument: largest is not a number above zero.
 
     Source:
-        As for `Above`.
+        Waudby-Smith and Ramdas 2024, as for `Above`.
 
     Warning:
         That no value *can* exceed R is the caller's word; a value that does is refused.

@@ -38,6 +38,17 @@ class Remainders:
     digits: float
     moments: Moments
 
+    def to_dict(self) -> dict[str, Any]:
+        """The mean remainder and its mean square at each size, for each form, as plain values for JSON."""
+        forms = {
+            form: {
+                "mean": [e.to_dict() for e in self.mean(form)],
+                "mean_square": [e.to_dict() for e in self.mean_square(form)],
+            }
+            for form in self.forms
+        }
+        return {"sizes": list(self.sizes), "forms": forms, "rounding": self.rounding}
+
     def _estimate(self, form: str, index: int) -> Estimate:
         one_of("form", form, self.forms)
         width = 2 * len(self.sizes) + len(COLUMNS)

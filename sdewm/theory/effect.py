@@ -17,15 +17,15 @@ from ..dynamics.ensemble import GROUP, Ensemble, map_blocks, prepare
 from ..dynamics.error import RepresentationError, check_eps
 from ..dynamics.noise import INDEPENDENT, Noise, check_clusters, cluster_moments, whole_clusters
 from ..dynamics.perturbed import perturb
-from ..dynamics.start import Start, rows, start_states
+from ..dynamics.start import Start, check_actions, rows, start_states
 from ..dynamics.step_map import StepMap
 from ..dynamics.tamed import tame
 from ..dynamics.variation import Terms, Variations, Varied
 from ..estimate import Moments
-from ..exceptions import InvalidArgument, NumericalFailure, Refused
+from ..exceptions import BiasWarning, InvalidArgument, NumericalFailure, Refused
 from ..grid import TimeGrid
 from ..hypothesis import Hypothesis
-from ..validation import one_of, strings
+from ..validation import TensorLike, one_of, strings
 from .hypotheses import check_hypotheses, refuse, superlinear, unchecked
 
 BIASED = "the Euler scheme's bias of first order in the step is not removed"
@@ -269,7 +269,7 @@ def effect_problem(
     paths: int | None = None,
     seed: int = 0,
     *,
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     dtype: torch.dtype | None = None,
     extrapolate: bool | None = None,
     scheme: str = "auto",
@@ -294,6 +294,7 @@ def effect_problem(
     x, paths = start_states(x0, system, paths, dtype)
     if extrapolate not in (None, True, False):
         raise InvalidArgument(f"extrapolate must be True, False or None, got {extrapolate!r}.")
+    actions = check_actions(actions, grid, paths)
     factor, flags = _extrapolation(extrapolate, grid, is_map, actions)
     problem = Effect(system, error, loss, x, grid, paths, seed, actions, factor, executor)
     if not isinstance(system, CategoricalMap):
@@ -323,7 +324,8 @@ def _extrapolation(
         return 1, ()
     if wanted is None and actions is None:
         # Up through effect_problem and expand, to the caller's own line.
-        warnings.warn(f"{BIASED}: {grid.steps} steps are not divisible by 2, 3 or 5; choose others", stacklevel=4)
+        said = f"{BIASED}: {grid.steps} steps are not divisible by 2, 3 or 5; choose others"
+        warnings.warn(said, BiasWarning, stacklevel=4)
     return 1, (BIASED,)
 
 

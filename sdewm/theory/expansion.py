@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from ..dynamics.error import RepresentationError, check_eps
-from ..dynamics.start import Start
+from ..dynamics.start import Start, has_rows
 from ..dynamics.variation import Terms
 from ..estimate import Estimate
-from ..exceptions import InvalidArgument
+from ..exceptions import InvalidArgument, ToleranceWarning
 from ..grid import TimeGrid
 from ..hypothesis import Hypothesis
-from ..validation import integer, one_of, positive
+from ..output import frame, plain_fields, table
+from ..validation import TensorLike, integer, one_of, positive
 from .effect import FORMS as FORMS
 from .effect import Effect, Loss, effect_problem, terms_of
 from .method import METHODS, Method
@@ -32,6 +33,21 @@ class Comparison(NamedTuple):
     measured: Estimate
     predicted: Estimate
     remainder: Estimate
+
+    def to_dict(self) -> dict[str, Any]:
+        """The three estimates as plain values for JSON."""
+        return {name: estimate.to_dict() for name, estimate in self._asdict().items()}
+
+    def to_frame(self) -> Any:
+        """The three estimates as the rows of a pandas DataFrame.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        return frame({"effect": name, **estimate.to_dict()} for name, estimate in self._asdict().items())
+
+    def _repr_html_(self) -> str:
+        return table("effect", ["", "value [95 %]"], [(name, str(value)) for name, value in self._asdict().items()])
 
 
 @final
@@ -60,6 +76,30 @@ class Expansion:
     method: Method
     _problem: Effect = field(repr=False)
     _terms: Terms = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Coefficients with their intervals, method, flags and hypotheses, as plain values for JSON."""
+        return plain_fields(self)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row for each of P, Q and S.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        return frame({"coefficient": name, **estimate.to_dict()} for name, estimate in self._coefficients.items())
+
+    @property
+    def _coefficients(self) -> dict[str, Estimate]:
+        return {"P": self.P, "Q": self.Q, "S": self.S}
+
+    def __str__(self) -> str:
+        numbers = ", ".join(f"{name} {estimate}" for name, estimate in self._coefficients.items())
+        return "\n".join([f"{self.form}: {numbers}; {self.method}", *(f"  note: {flag}" for flag in self.flags)])
+
+    def _repr_html_(self) -> str:
+        rows = [(name, str(estimate)) for name, estimate in self._coefficients.items()]
+        return table(f"expansion, {self.form}", ["", "value [95 %]"], rows, (str(self.method), *self.flags))
 
     def predict(self, eps: float) -> Estimate:
         """εP + ε²(Q + S/2), with an interval from the joint covariance of P, Q and S."""
@@ -126,7 +166,7 @@ def expand(
     *,
     form: str = "ito",
     without: Sequence[str] = (),
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     dtype: torch.dtype | None = None,
     extrapolate: bool | None = None,
     scheme: str = "auto",
@@ -223,7 +263,7 @@ def expand(
         integer("work", work, least=1)
         if paths is not None:
             raise InvalidArgument(f"tolerance sets the number of paths itself; leave out paths, got {paths!r}.")
-        paths = None if isinstance(x0, Tensor) and x0.ndim == 2 else _PROBES
+        paths = None if has_rows(x0) else _PROBES
     problem = effect_problem(
         system,
         error,
@@ -251,7 +291,8 @@ def expand(
                 f"the tolerance {tolerance:g} was not reached: the intervals are {wide:.2g} wide after {how.spent:.3g}"
             )
             flags = (*flags, f"{short} path-steps, and work is {work:.3g}")
-            warnings.warn(f"{flags[-1]}; allow more work, or a larger tolerance", stacklevel=2)
+            said = f"{flags[-1]}; allow more work, or a larger tolerance"
+            warnings.warn(said, ToleranceWarning, stacklevel=2)
     if any(target.skewed for target in found.targets):
         flags = (*flags, SKEWED)
     p, q, s = found.coefficients

@@ -16,6 +16,7 @@ from ..dynamics.start import Start, rows
 from ..estimate import Estimate
 from ..exceptions import InvalidArgument
 from ..grid import TimeGrid
+from ..validation import TensorLike
 from .effect import Effect, Loss, effect_problem, sides_of
 
 Direction = Mapping[str, Tensor | float]
@@ -33,7 +34,7 @@ def effect_gradient(
     eps: float,
     directions: Mapping[str, Direction] | None = None,
     antithetic: bool | None = None,
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     dtype: torch.dtype | None = None,
     extrapolate: bool | None = None,
     scheme: str = "auto",

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from ..dynamics.error import RepresentationError
-from ..dynamics.start import Start
+from ..dynamics.start import Start, has_rows
 from ..dynamics.variation import Terms
 from ..grid import TimeGrid
 from ..hypothesis import Hypothesis
+from ..output import frame, plain_fields, table
 from ..stats.order import CURVED, check_sizes, curvature, size_floor
 from ..stats.remainders import Remainders
+from ..validation import TensorLike
 from ..validation import level as check_level
 from ..verdict import Outcome, Verdict
 from .effect import Effect, Loss, effect_problem, terms_of
@@ -53,14 +55,34 @@ class OrderTest:
     flags: tuple[str, ...]
     hypotheses: tuple[Hypothesis, ...]
 
-    def __str__(self) -> str:
-        rows = {
+    def to_dict(self) -> dict[str, Any]:
+        """All verdicts, and the remainders at each size, as plain values for JSON."""
+        return plain_fields(self)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row for each verdict, the deciding one first.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        rows = {"T1": self.verdict, **self._tests}
+        return frame({"test": name, **verdict.to_dict()} for name, verdict in rows.items())
+
+    @property
+    def _tests(self) -> dict[str, Verdict]:
+        return {
             "T1 at ε": self.first,
             "T1 at ε²": self.second,
             "T2, mean": self.mean_order,
             "T3, paths": self.path_order,
         }
-        lines = [str(self.verdict), *(f"  {name}: {v}" for name, v in rows.items())]
+
+    def _repr_html_(self) -> str:
+        rows = [(name, v.outcome.value, v.reason) for name, v in {"T1": self.verdict, **self._tests}.items()]
+        return table("order test", ["test", "outcome", "reason"], rows, (*self.verdict.flags, *self.flags))
+
+    def __str__(self) -> str:
+        lines = [str(self.verdict), *(f"  {name}: {v}" for name, v in self._tests.items())]
         return "\n".join([*lines, *(f"  note: {flag}" for flag in self.flags)])
 
 
@@ -78,7 +100,7 @@ def order_test(
     without: Sequence[str] = (),
     level: float = 0.999,
     antithetic: bool | None = None,
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     dtype: torch.dtype | None = None,
     scheme: str = "auto",
     assume: Sequence[str] = (),
@@ -121,7 +143,7 @@ def order_test(
         'violated'
     """
     check_level(level)
-    if paths is None and not (isinstance(x0, Tensor) and x0.ndim == 2):
+    if paths is None and not has_rows(x0):
         paths = PATHS
     terms = terms_of(form, without)
     problem = effect_problem(

@@ -12,6 +12,7 @@ from ..dynamics.error import RepresentationError
 from ..dynamics.start import Start
 from ..estimate import Estimate
 from ..grid import TimeGrid
+from ..validation import TensorLike
 from .effect import effect_problem
 from .losses import SquaredDistance
 
@@ -24,7 +25,7 @@ def rollout_penalty(
     paths: int | None = None,
     seed: int = 0,
     *,
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     dtype: torch.dtype | None = None,
     scheme: str = "auto",
     assume: Sequence[str] = (),

@@ -24,8 +24,9 @@ from ..estimate import Estimate, Moments
 from ..exceptions import InvalidArgument, Refused
 from ..grid import TimeGrid
 from ..hypothesis import Hypothesis
+from ..output import frame, plain_fields, table
 from ..stats.order import negligible
-from ..validation import integer, one_of, real
+from ..validation import TensorLike, integer, one_of, real
 from ..verdict import Outcome, Verdict
 from .effect import Effect, Loss, effect_problem, finite_moments, total
 
@@ -65,6 +66,31 @@ class WeakIdentity:
     intervals: int
     flags: tuple[str, ...]
     hypotheses: tuple[Hypothesis, ...] = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Both sides, the terms and their intervals, as plain values for JSON."""
+        return plain_fields(self)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row for each side, each term, the gap and the quadrature.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        return frame({"part": name, **estimate.to_dict()} for name, estimate in self._parts.items())
+
+    @property
+    def _parts(self) -> dict[str, Estimate]:
+        sides = {"left": self.left, "right": self.right}
+        return {**sides, **self.terms, "gap": self.gap, "quadrature": self.quadrature}
+
+    def __str__(self) -> str:
+        numbers = [f"{name} {estimate}" for name, estimate in self._parts.items()]
+        return "\n".join([", ".join(numbers), *(f"  note: {flag}" for flag in self.flags)])
+
+    def _repr_html_(self) -> str:
+        rows = [(name, str(estimate)) for name, estimate in self._parts.items()]
+        return table("weak identity", ["", "value [95 %]"], rows, self.flags)
 
     @property
     def coarse(self) -> bool:
@@ -126,7 +152,7 @@ def weak_identity(
     eps: float,
     value: Value | None = None,
     intervals: int | None = None,
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     dtype: torch.dtype | None = None,
     extrapolate: bool | None = None,
     scheme: str = "auto",

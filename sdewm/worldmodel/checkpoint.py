@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, cast, final
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -114,6 +112,8 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Map
     Raises:
         InvalidArgument: the file cannot be written.
     """
+    from safetensors.torch import save as to_bytes  # here, so that importing the package stays quick
+
     data = to_bytes({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, dict(metadata))
     place = file_path(path)
     if place.is_dir():
@@ -130,6 +130,8 @@ def read_tensors(path: str | Path, what: str) -> tuple[dict[str, Tensor], dict[s
     Raises:
         InvalidArgument: there is no such file, it is not whole, or it is larger than `LARGEST` bytes.
     """
+    from safetensors import SafetensorError, safe_open
+
     place = file_path(path)
     if not place.is_file():
         # A pipe, for instance, would never end.

@@ -59,6 +59,8 @@ def collect(
         MissingExtra: dm_control is not installed, or images are asked for and no OpenGL library works.
         NumericalFailure: the simulation diverged, as it may with changed physics.
 
+    Source: the tasks are those of Tassa et al., DeepMind Control Suite, arXiv:1801.00690; the actions are our own.
+
     Warning:
         Numbers are reproducible on one version of dm_control and MuJoCo, images also on one version of the OpenGL
         library.

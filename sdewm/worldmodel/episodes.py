@@ -5,17 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..exceptions import InvalidArgument
-from ..validation import integer
+from ..validation import integer, tensor
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Episodes:
     """Episodes of equal length: observation o_n, then action a_n, then reward r_n and observation o_{n+1}.
+
+    Arrays and lists are copied, numbers in float32.
 
     Attributes:
         observations: (episodes, steps + 1, observation), float32; or images, (episodes, steps + 1, channels, height,
@@ -36,15 +39,20 @@ class Episodes:
     continues: Tensor | None = None
 
     def __post_init__(self) -> None:
-        o, a = self.observations, self.actions
         for name in ("observations", "actions", "rewards", "continues"):
             value = getattr(self, name)
+            if isinstance(value, (np.ndarray, list, tuple)):
+                array = tensor(name, value)
+                # Numbers in float32, as everywhere here; bytes may be an image.
+                value = array if array.is_complex() or array.dtype == torch.uint8 else array.float()
+                object.__setattr__(self, name, value)
             optional = value is None and name in ("rewards", "continues")
             if not optional and (not isinstance(value, Tensor) or value.is_complex()):
                 got = "complex numbers" if isinstance(value, Tensor) else type(value).__name__
                 raise InvalidArgument(f"{name} must be a tensor of real numbers, got {got}; see torch.as_tensor.")
             if value is not None and value.requires_grad:
                 raise InvalidArgument(f"{name} must be data without a gradient: pass {name}.detach().")
+        o, a = self.observations, self.actions
         if o.ndim not in (3, 5) or a.ndim != 3 or len(o) != len(a) or o.shape[1] != a.shape[1] + 1:
             raise InvalidArgument(
                 f"observations must have shape (episodes, steps + 1, size) or (episodes, steps + 1, channels, height, "

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from ..dynamics.brownian import BrownianMotion
 from ..dynamics.step_map import multiply
 from ..exceptions import InvalidArgument, NumericalFailure
 from ..grid import TimeGrid
+from ..output import frame, plain, table
 from ..validation import integer, one_of, positive
 from .episodes import Episodes
 from .injection import Injection, push, push_normals, state_covariance
@@ -52,6 +53,37 @@ class HorizonError:
         if not chosen:
             raise InvalidArgument("what='reward' was not predicted: the model, or the episodes, have no rewards.")
         return chosen[one_of("name", name, list(chosen))].mean(0).sqrt()
+
+    @property
+    def _all(self) -> dict[str, dict[str, list[float]]]:
+        each = {"observation": self.squared, "reward": self.reward}
+        return {what: {name: plain(self.rms(name, what)) for name in found} for what, found in each.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Root mean squares at each horizon for each predictor, as plain values for JSON."""
+        sizes = {"windows": len(self.episode), "episodes": len(self.episode.unique())}
+        return {"rms": self._all, **sizes, "omitted": dict(self.omitted)}
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row for each predictor and number of steps ahead.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        return frame(
+            {"what": what, "predictor": name, "ahead": k + 1, "rms": value}
+            for what, found in self._all.items()
+            for name, values in found.items()
+            for k, value in enumerate(values)
+        )
+
+    def _repr_html_(self) -> str:
+        found = [(what, name, values) for what, each in self._all.items() for name, values in each.items()]
+        last = len(found[0][2]) if found else 0
+        shown = sorted({k for k in (1, 2, 5, 10, 20, 50, last) if 1 <= k <= last})
+        rows = [(what, name, *(f"{float(values[k - 1]):.3g}" for k in shown)) for what, name, values in found]
+        head = ["RMS error", "predictor", *(f"{k} ahead" for k in shown)]
+        return table("open loop", head, rows, [f"{name} left out: {why}" for name, why in self.omitted.items()])
 
 
 def horizon_error(

@@ -18,7 +18,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 SCHEMA = 1
-PARTS = ("rows", "memory", "workers", "scale", "curves", "penalty")
+PARTS = ("rows", "memory", "workers", "scale", "curves", "penalty", "import")
 PACKAGES = ("sdewm", "torch", "torchsde", "numpy", "jax", "jaxlib", "diffrax", "lineax", "equinox", "numba")
 
 
@@ -54,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         "scale": {},
         "penalty": {},
         "curves": [],
+        "import": {},
     }
     if "rows" in options.parts:
         from .rows import row
@@ -76,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _rest(result: dict[str, Any], parts: list[str], smoke: bool) -> None:
     from dataclasses import replace
 
-    from . import memory, penalty, scale, scaling
+    from . import imports, memory, penalty, scale, scaling
 
     small = replace(scaling.LONG, paths=8192, steps=4)
     if "memory" in parts:
@@ -99,6 +100,9 @@ def _rest(result: dict[str, Any], parts: list[str], smoke: bool) -> None:
     if "penalty" in parts:
         print("penalty ...", file=sys.stderr, flush=True)
         result["penalty"] = penalty.measure(20, 200, 1, 3) if smoke else penalty.measure(200, 2500, 9, 24)
+    if "import" in parts:
+        print("import ...", file=sys.stderr, flush=True)
+        result["import"] = imports.measure(1 if smoke else 7)
 
 
 def _versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ ROWS = {
     "variations": (LIMIT, 0.60),
     "network": (PRODUCTS, 0.65),
 }
-MEBIBYTES, WORKERS, PENALTY = 400.0, 1.85, 1.8
+MEBIBYTES, WORKERS, PENALTY, IMPORT = 400.0, 1.85, 1.8, 1.5
 
 
 # What, the goal, what was measured, whether that reaches it, and what the machine or torch leave to be had.
@@ -26,6 +26,7 @@ def goals(result: Mapping[str, Any]) -> list[Goal]:
         *_memory(result["memory"]),
         *_workers(result),
         *_penalty(result.get("penalty", {})),
+        *_import(result.get("import", {})),
     ]
 
 
@@ -85,3 +86,10 @@ def _penalty(penalty: Mapping[str, Any]) -> Iterator[Goal]:
             value = row["ratio, x plain"]
             bound = f"matrix products alone: {row['products, x plain'] / plain['products, x plain']:.2f}"
             yield _line(f"GRU, step with penalty, {label}", f"<= {PENALTY:g}", value, value <= PENALTY, bound)
+
+
+def _import(measured: Mapping[str, Any]) -> Iterator[str]:
+    if "ratio" in measured:
+        value = measured["ratio"]
+        bound = f"import torch takes {min(measured['seconds']['torch']):.2f} s"
+        yield _line("import sdewm / import torch", f"<= {IMPORT:g}", value, value <= IMPORT, bound)

@@ -67,7 +67,8 @@ def test_a_smoke_run_has_memory_workers_and_curves(smoke: dict[str, Any]) -> Non
 def test_a_smoke_run_has_the_penalty_and_sets_all_beside_its_goals(smoke: dict[str, Any]) -> None:
     assert smoke["penalty"]["maps"]["gru"]["one probe"]["ratio, x plain"] > 0.0
     said = smoke["table"].split("Goals, ")[1]
-    for what in ("pair, cubic", "pair, geometric", "variations", "network", "peak memory", "one probe", "closed form"):
+    rows = ("pair, cubic", "pair, geometric", "variations", "network")
+    for what in (*rows, "peak memory", "one probe", "closed form", "import sdewm"):
         assert what in said
 
 
@@ -88,6 +89,15 @@ def test_a_goal_is_reached_or_missed_beside_what_bounds_it(ns: float, word: str)
     assert ("reached" if ns == 2.7 else "missed") in second
     assert second.endswith("by CPU time 1.90, drawing alone 1.99")
     assert goal_lines({"rows": [], "memory": {}, "workers": {}}) == []
+
+
+@pytest.mark.parametrize(("ratio", "word"), [(1.49, "reached"), (1.51, "missed")])
+def test_importing_has_a_goal(ratio: float, word: str) -> None:
+    measured = {"seconds": {"torch": [2.0, 1.0], "sdewm": [ratio, 2.0]}, "ratio": ratio}
+    (line,) = goal_lines({"rows": [], "memory": {}, "workers": {}, "import": measured})[2:]
+    assert line.startswith("  import sdewm / import torch")
+    assert word in line
+    assert line.endswith("import torch takes 1.00 s")
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.5])

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GROUND = {"grid", "estimate", "hypothesis", "constant", "verdict", "exceptions", "validation"}
+GROUND = {"grid", "estimate", "hypothesis", "constant", "verdict", "exceptions", "validation", "output"}
 FLOORS = {
     **dict.fromkeys(GROUND, 0),
     **dict.fromkeys(("dynamics", "stats", "jacobian", "run"), 1),
     **dict.fromkeys(("theory", "drifts", "claims"), 2),
     "worldmodel": 3,
+    "citation": 4,
     "cli": 4,
     "analysis": 5,
     "figures": 5,

@@ -166,7 +166,11 @@ USES: dict[str, Callable[[Any, Any], Any]] = {
         (NoNoiseDim, 0.6, r"NoNoiseDim\.g must return shape .* for general noise, got \(\d, 2\)\."),
         (NoTime, 0.6, r"NoTime\.f failed .* takes 2 positional arguments but 3 were given\."),
         (SinglePrecision, 0.6, r"SinglePrecision\.f failed on a state of .*float64; check both"),
-        (Right, {"x": 0.6}, r"x0 must be a number, a vector or a tensor \(paths, dim\), got \{'x': 0\.6\}\."),
+        (
+            Right,
+            {"x": 0.6},
+            r"x0 must hold numbers, as a tensor, an array or a list whose rows are equally long, got \{'x': 0\.6\}\.",
+        ),
         (Right, torch.zeros(3), r"x0 must have shape \(2,\) or \(paths, 2\), got \(3,\)\."),
     ],
 )

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...dynamics import StepMap
 from ...exceptions import InvalidArgument
+from ...validation import TensorLike, tensor
 from .rollout import check_rollout, move, push, start_of
 
 
@@ -36,10 +37,10 @@ class Telescope:
 def alekseev_groebner(
     base: StepMap,
     perturbed: StepMap,
-    x0: Tensor,
-    normals: Tensor,
+    x0: TensorLike,
+    normals: TensorLike,
     *,
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     linearised: bool = False,
 ) -> Telescope:
     """e_N = [X_{0,N}(x^ε_0) − X_{0,N}(x⁰_0)] + Σ_n [X_{n+1,N}(F^ε_n(x^ε_n)) − X_{n+1,N}(F_n(x^ε_n))].
@@ -88,10 +89,12 @@ def alekseev_groebner(
             f"perturbed must have the base's dim and at least its noise columns, ({base.dim}, {base.noise_dim}), got "
             f"({perturbed.dim}, {perturbed.noise_dim})."
         )
+    x, drawn = tensor("x0", x0), tensor("normals", normals)
+    held = None if actions is None else tensor("actions", actions)
     for step in (base, perturbed):
-        check_rollout(step, x0, normals, actions)
+        check_rollout(step, x, drawn, held)
     with torch.no_grad():
-        return (_linear if linearised else _exact)(base, perturbed, x0, normals, actions)
+        return (_linear if linearised else _exact)(base, perturbed, x, drawn, held)
 
 
 def _exact(base: StepMap, perturbed: StepMap, x0: Tensor, normals: Tensor, actions: Tensor | None) -> Telescope:

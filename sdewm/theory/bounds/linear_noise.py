@@ -17,7 +17,7 @@ from ...dynamics.step_map import StepField
 from ...dynamics.system import check_system
 from ...exceptions import HypothesisFails, InvalidArgument, NumericalFailure, Refused
 from ...grid import TimeGrid
-from ...validation import positive
+from ...validation import TensorLike, positive, tensor
 from .rollout import as_step
 
 Array = NDArray[np.float64]
@@ -44,7 +44,7 @@ class LinearNoise:
 def linear_noise(
     system: Any,
     error: RepresentationError,
-    x0: Tensor,
+    x0: TensorLike,
     grid: TimeGrid,
     *,
     eps: float,
@@ -96,12 +96,13 @@ def linear_noise(
             "the covariance of a centred initial error."
         )
     positive("eps", eps)
+    x0 = tensor("x0", x0)
     if x0.ndim != 1:
         raise InvalidArgument(f"x0 must have shape (dim,), got {tuple(x0.shape)}: the base has one path.")
     if getattr(system, "action_dim", 0):
         raise Refused("system takes actions; put them into the step or the system, as functions of the time.")
     x, dim = x0.detach().double(), len(x0)
-    start = np.zeros((dim, dim)) if initial is None else eps**2 * initial.detach().double().numpy()
+    start = np.zeros((dim, dim)) if initial is None else eps**2 * tensor("initial", initial).detach().double().numpy()
     if start.shape != (dim, dim) or not np.allclose(start, start.T) or np.linalg.eigvalsh(start).min() < -1e-12:
         raise InvalidArgument(f"initial must be a covariance of shape {(dim, dim)}: symmetric and not negative.")
     if isinstance(system, StepMap) or discrete:

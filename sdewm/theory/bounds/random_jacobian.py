@@ -27,7 +27,8 @@ def growth_rate(drift: Tensor, diffusion: Tensor, p: float) -> Tensor:
     Raises:
         InvalidArgument: p is not positive, or the shapes do not fit together.
 
-    Source: the paper's bound by expected exponentials of Jacobians (as reconstructed), repaired here.
+    Source: the bound by expected exponentials of Jacobians of Fang, Du, Wang, Zhang, arXiv:2501.00195 (as
+    reconstructed), repaired here.
 
     Warning:
         The matrices have to be mean-value Jacobians: A e = g(x⁰ + e) − g(x⁰), as `mean_value_jacobian` makes them.

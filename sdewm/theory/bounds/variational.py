@@ -9,7 +9,7 @@ from torch import Tensor
 from ...dynamics import RepresentationError, perturb
 from ...exceptions import InvalidArgument, Refused
 from ...grid import TimeGrid
-from ...validation import integer
+from ...validation import TensorLike, integer, tensor
 from .rollout import as_step, check_rollout, draw_normals, move, start_of, step_jacobian
 
 
@@ -35,13 +35,13 @@ class FirstOrderBound:
 def variational(
     system: Any,
     error: RepresentationError,
-    x0: Tensor,
+    x0: TensorLike,
     grid: TimeGrid,
     paths: int,
     seed: int,
     *,
     eps: float,
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
 ) -> FirstOrderBound:
     """|e_t| <= ‖Φ(t, 0)‖ |e_0| + ε ∫ ‖Φ(t, r)‖ |σ(r)| dr + O(ε²), on each path of the base.
 
@@ -82,6 +82,8 @@ def variational(
             "bounded path by path; use a bound on the root mean square."
         )
     paths = integer("paths", paths, least=1)
+    x0 = tensor("x0", x0)
+    actions = None if actions is None else tensor("actions", actions)
     if x0.ndim not in (1, 2) or (x0.ndim == 2 and len(x0) not in (1, paths)):
         raise InvalidArgument(f"x0 must have shape (dim,) or (paths, dim), got {tuple(x0.shape)} for {paths} paths.")
     rows = x0.double().expand(paths, x0.shape[-1])

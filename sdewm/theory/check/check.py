@@ -12,13 +12,13 @@ from torch import Tensor
 
 from ...constant import Certified, Constant, joined
 from ...dynamics.error import RepresentationError, check_eps
-from ...dynamics.start import Start, check_actions, rows, start_states
+from ...dynamics.start import Start, check_actions, has_rows, rows, start_states
 from ...dynamics.tamed import tame
 from ...exceptions import InvalidArgument, NumericalFailure, Refused
 from ...grid import TimeGrid
 from ...hypothesis import facts_of
 from ...stats.sequential import Comparison, compare_mean
-from ...validation import integer, one_of
+from ...validation import TensorLike, integer, one_of
 from ...validation import level as check_level
 from ...verdict import Grade, Outcome, Verdict
 from ..bounds.bound import CONSTANTS, Bound, Setting
@@ -61,7 +61,7 @@ def check(
     constants: Mapping[str, Constant] | None = None,
     box: Any = None,
     points: int = 5,
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     dtype: torch.dtype | None = None,
     scheme: str = "auto",
     executor: Executor | None = None,
@@ -101,6 +101,9 @@ def check(
         InvalidArgument: an argument is wrong.
         Refused: the bound has no discrete version, or its constants are not seen between paths.
 
+    Source: the betting limit is that of Waudby-Smith and Ramdas 2024, the certified one that of Wang and Ramdas 2023;
+    their use on both sides of a bound is our own.
+
     Warning:
         "Holds" is about this system, start, error and horizon. It needs none of the bound's hypotheses and proves none.
 
@@ -121,8 +124,7 @@ def check(
     integer("points", points, least=3)
     steps = _steps(times, grid)
     level = check_level(level)
-    several = np.ndim(x0.detach() if isinstance(x0, Tensor) else x0) == 2
-    x, paths = start_states(x0, system, PATHS if paths is None and not several else paths, dtype)
+    x, paths = start_states(x0, system, PATHS if paths is None and not has_rows(x0) else paths, dtype)
     if isinstance(bound, Weighted) and len(bound.weight) != x.shape[-1]:
         raise InvalidArgument(f"bound must have a weight for dimension {x.shape[-1]}, got {len(bound.weight)}.")
     tamed, flags = _scheme(system, grid, scheme, x)

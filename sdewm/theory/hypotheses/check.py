@@ -9,12 +9,12 @@ from torch import Tensor
 from ...dynamics.categorical import CONTINUOUS, NO_DERIVATIVE, CategoricalMap
 from ...dynamics.coupled import simulate_coupled
 from ...dynamics.error import RepresentationError
-from ...dynamics.start import Start, rows, start_states
+from ...dynamics.start import Start, has_rows, rows, start_states
 from ...dynamics.tamed import tame
 from ...exceptions import HypothesisFails, InvalidArgument
 from ...grid import TimeGrid
 from ...hypothesis import Hypothesis, Status
-from ...validation import strings
+from ...validation import TensorLike, strings, tensor
 from .growth import check_growth, superlinear
 from .problem import Problem, check_apart, problem_of
 from .smoothness import check_smoothness
@@ -46,7 +46,7 @@ def check_hypotheses(
     *,
     paths: int | None = None,
     seed: int = 0,
-    actions: Tensor | None = None,
+    actions: TensorLike | None = None,
     assume: Sequence[str] = (),
 ) -> tuple[Hypothesis, ...]:
     """What the expansion assumes of a problem, each hypothesis by name and with how it is known.
@@ -85,18 +85,15 @@ def check_hypotheses(
     taken = check_names(assume)
     if isinstance(system, CategoricalMap):
         return _assumed((Hypothesis(CONTINUOUS, Status.FAILS, NO_DERIVATIVE, declared=True),), taken)
-    x, count = start_states(x0, system, PILOT if paths is None and not _per_path(x0) else paths)
-    problem = problem_of(system, error, loss, x, grid, actions)
+    x, count = start_states(x0, system, PILOT if paths is None and not has_rows(x0) else paths)
+    held = None if actions is None else tensor("actions", actions)
+    problem = problem_of(system, error, loss, x, grid, held)
     check_apart(problem)
     found = _assumed(check_growth(problem), taken)
     if any(h.status is Status.FAILS for h in found):
         return found + tuple(Hypothesis(n, Status.UNCHECKED, "nothing was simulated") for n in NAMES[2::2])
-    states = visited(problem, x, count, seed, actions, superlinear(found))
+    states = visited(problem, x, count, seed, held, superlinear(found))
     return found + _assumed(check_smoothness(problem, states), taken)
-
-
-def _per_path(x0: Start) -> bool:
-    return isinstance(x0, Tensor) and x0.ndim == 2
 
 
 def visited(

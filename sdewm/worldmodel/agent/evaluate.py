@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast, final
+from typing import Any, cast, final
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from ...dynamics.brownian import generator
 from ...estimate import Estimate, Moments
 from ...exceptions import InvalidArgument
+from ...output import frame, plain
 from ...validation import instance, integer
 from ...validation import level as check_level
 from ..angles import angle_pairs
@@ -66,6 +67,19 @@ class Returns:
             InvalidArgument: there is only one episode, or the level is out of range.
         """
         return self.estimate.interval(check_level(level))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The returns, and their mean with an interval where there are several, as plain values for JSON."""
+        mean = self.estimate.to_dict() if len(self.values) > 1 else None
+        return {"values": plain(self.values), "mean": mean}
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row for each episode.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        return frame({"episode": k, "return": value} for k, value in enumerate(self.values.tolist()))
 
     def less(self, other: "Returns") -> "Returns":
         """Paired differences, episode by episode, of what was played under one seed: their interval is the narrower.

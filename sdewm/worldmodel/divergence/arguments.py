@@ -13,30 +13,27 @@ from ...dynamics.step_map import StepMap
 from ...exceptions import InvalidArgument
 from ...grid import TimeGrid
 from ...theory.bounds.rollout import draw_normals
-from ...validation import integer, one_of, positive, strings
-from .check_map import first_line
+from ...validation import TensorLike, integer, one_of, positive, strings, tensor
 from .driven import DrivenMap, call_of, home_of
 
 # Without actions somebody has to say how long a rollout is.
 HORIZON = 25
 
 
-def start_states(step: Any, states: Any) -> Tensor:
+def start_states(step: Any, states: TensorLike) -> Tensor:
     """`states` as a float tensor (paths, dim) where the model lives.
 
     Raises:
         InvalidArgument: it is not of that kind.
     """
     dtype, device = home_of(step)
-    if isinstance(states, np.ndarray):
-        if states.dtype.kind not in "fiub":
-            raise InvalidArgument(f"states must be float32 or float64, got an array of {states.dtype}.")
+    if not isinstance(states, Tensor):
         # A plain array says nothing of the model's dtype; a tensor is taken at its word.
-        array = torch.from_numpy(np.array(states, dtype=states.dtype.newbyteorder("="), order="C"))
+        array = tensor("states", states)
         states = array.to(device=device, dtype=dtype if dtype is not None and array.dtype.is_floating_point else None)
-    if not isinstance(states, Tensor) or states.ndim != 2 or states.shape[1] < 1:
-        given = tuple(states.shape) if isinstance(states, Tensor) else type(states).__name__
-        raise InvalidArgument(f"states must be a tensor or an array (paths, dim), got {given}; one row a start.")
+    if states.ndim != 2 or states.shape[1] < 1:
+        shape = tuple(states.shape)
+        raise InvalidArgument(f"states must be a tensor or an array (paths, dim), got {shape}; one row a start.")
     if states.layout != torch.strided or states.device.type == "meta":
         raise InvalidArgument(
             f"states must be a dense tensor that holds numbers, got {str(states.layout).removeprefix('torch.')} on "
@@ -87,13 +84,7 @@ def driven_map(step: Any, states: Tensor, actions: Any, noise_dim: int, horizon:
 
 
 def _actions(actions: Any, states: Tensor) -> Tensor:
-    try:
-        given: Tensor = torch.as_tensor(actions)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InvalidArgument(
-            f"actions must be a tensor or an array of numbers (steps, paths, action), got {type(actions).__name__} "
-            f"({first_line(error)})."
-        ) from error
+    given = tensor("actions", actions)
     shape = tuple(given.shape)
     if given.ndim == 2:
         given = given[:, None].expand(-1, len(states), -1)

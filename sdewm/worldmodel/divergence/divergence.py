@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ...exceptions import Refused
+from ...exceptions import Refused, SlowFallbackWarning
 from ...jacobian.probes import Columns, selected
 from ...validation import integer, positive
 from ...validation import level as check_level
@@ -170,7 +170,7 @@ def divergence(
         if matrices.looped is not None:
             said = f"vmap does not go through step, its Jacobians are taken in a loop ({matrices.looped})"
             flags.append(said)
-            warnings.warn(said, stacklevel=2)
+            warnings.warn(said, SlowFallbackWarning, stacklevel=2)
     said = "shapes, numbers, determinism, rows" + (", derivative against finite differences" if jacobians else "")
     return Divergence(
         tuple(curves),

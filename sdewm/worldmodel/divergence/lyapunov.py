@@ -39,8 +39,8 @@ def lyapunov_exponents(
     Returns:
         (paths, dim).
 
-    Source: Benettin, Galgani, Giorgilli, Strelcyn, Meccanica 15 (1980); Dieci, Elia, Numerische Mathematik 101 (2006)
-        for the passes back and forth.
+    Source: Benettin, Galgani, Giorgilli, Strelcyn, Meccanica 15 (1980); Stewart, Electronic Transactions on Numerical
+        Analysis 5 (1997) for singular values of a long product by passes back and forth, here with QR for his LR steps.
 
     Example:
         >>> step = torch.diag(torch.tensor([0.5, 2.0, 0.0])).double()

@@ -1,14 +1,13 @@
 """What `divergence` returns: numbers with intervals, a table, a picture."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
-
 from ...exceptions import InvalidArgument
+from ...output import frame, plain_fields
 from .spread import Array, Band, Spread
 
 
@@ -186,17 +185,36 @@ class Divergence:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values for JSON; numbers that it does not have are the strings "nan", "inf", "-inf"."""
-        result: dict[str, Any] = _plain(self)
-        return result
+        return plain_fields(self)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row for each curve and number of steps N.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        return frame(
+            {
+                "kind": c.kind,
+                "unit": c.unit,
+                "size": c.size,
+                "N": n,
+                **{f"{name}{end}": value for name, end, value in _numbers(c, n)},
+                "median": float(c.median[n]),
+                "law": float(c.law[n]),
+            }
+            for c in self.curves
+            for n in range(len(c.law))
+        )
+
+    def _repr_html_(self) -> str:
+        from .table import html_table
+
+        return html_table(self)
 
 
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+def _numbers(c: Curve, n: int) -> Iterator[tuple[str, str, float]]:
+    bands = {"error": c.error, "growth": c.growth, "predicted": c.predicted, "ratio": c.ratio, "read": c.read}
+    for name, band in bands.items():
+        for end, array in (("", "value"), (" low", "low"), (" high", "high")):
+            yield name, end, math.nan if band is None else float(getattr(band, array)[n])

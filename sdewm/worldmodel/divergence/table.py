@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ... import output
 from .injection import LAWS
 from .result import Bounds, Curve, Divergence
 from .spread import Array, Band
@@ -15,6 +16,20 @@ _ALIKE = 1.25
 
 def table(d: Divergence) -> str:
     """All curves at the horizon, Jacobian norms, exponents, bounds and flags."""
+    rows = _rows(d)
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([_title(d), *lines, *_lines(d), *(f"note: {flag}" for flag in d.flags)])
+
+
+def html_table(d: Divergence) -> str:
+    """The same for a notebook."""
+    head, *rows = _rows(d)
+    return output.table(_title(d), head, rows, (*_lines(d), *d.flags))
+
+
+def _rows(d: Divergence) -> list[tuple[str, ...]]:
+    """The head of the table, and a row for each curve."""
     after = f"after {d.horizon}"
     head: tuple[str, ...] = (
         "error",
@@ -45,9 +60,12 @@ def table(d: Divergence) -> str:
                 *(() if c.read is None else (_at_end(c.read),)),
             )
         )
-    widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
-    lines = [_title(d)]
-    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return rows
+
+
+def _lines(d: Divergence) -> list[str]:
+    """What is said below the table."""
+    lines = []
     for c in d.curves:
         if c.read is not None:
             first = "" if c.read_predicted is None else f", to first order {c.read_predicted.value[-1]:.3g}"
@@ -67,8 +85,7 @@ def table(d: Divergence) -> str:
             ratios = [f"{name} {bound[last] / b.error[last]:.3g}" for name, bound in _bounds(b)]
             at = f"bound / error after {b.steps[last]:g}"
             lines.append(f"{at}, {b.kind}, {b.unit}, {b.size:g}: {', '.join(ratios)}")
-    lines += [f"note: {flag}" for flag in d.flags]
-    return "\n".join(lines)
+    return lines
 
 
 def explained(d: Divergence) -> str:

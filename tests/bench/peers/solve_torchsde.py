@@ -8,7 +8,7 @@ import torchsde
 from torch import Tensor
 
 from sdewm.dynamics.brownian import BrownianMotion
-from sdewm.dynamics.reference import IntegerBrownian
+from sdewm.dynamics.integer_time import IntegerBrownian
 
 from ..harness import Absent, Job
 from ..problems import X0, Problem, System, T

@@ -39,9 +39,9 @@ from sdewm.dynamics import (
 )
 from sdewm.dynamics.brownian import generator
 from sdewm.dynamics.ensemble import prepare
+from sdewm.dynamics.integer_time import IntegerBrownian
 from sdewm.dynamics.martingale import Increments, Martingales, number
 from sdewm.dynamics.noise import LARGEST, Antithetic
-from sdewm.dynamics.reference import IntegerBrownian
 from sdewm.dynamics.sobol import Sobol, SobolMotion
 from sdewm.dynamics.system import check_system
 from sdewm.dynamics.waves import Waves
@@ -198,6 +198,8 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: Certified(NAN, "nowhere"), InvalidArgument, ["value", "nan"]),
     (lambda: Certified(1.0, "a proof", 2.0), InvalidArgument, ["attained", "1.0", "2.0"]),
     (lambda: VERDICT.plot(), Refused, ["no curves"]),
+    (lambda: sdewm.citation("Nobody"), InvalidArgument, ["thing", "'Nobody'", "'LogNorm'"]),
+    (lambda: sdewm.citation(NoDiffusion), InvalidArgument, ["thing", "NoDiffusion names no source", "kreiss1962"]),
     (lambda: validation.one_of("colour", "red", ("blue",)), InvalidArgument, ["colour", "'blue'", "'red'"]),
     (lambda: validation.not_negative("colour", -1.0), InvalidArgument, ["colour must be at least 0", "-1.0"]),
     (lambda: validation.instance("colour", 3, str), InvalidArgument, ["colour must be a str", "int"]),
@@ -217,6 +219,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: coupled(DIAGONAL, executor=4), InvalidArgument, ["executor", "got 4"]),
     (lambda: coupled(DIAGONAL, executor=forking()), InvalidArgument, ["executor forks", "'spawn'"]),
     (lambda: coupled(NoDiffusion()), InvalidArgument, ["NoDiffusion has f and no g"]),
+    (lambda: foreign(f=None, g=None, f_and_g=lambda t, x: -x), InvalidArgument, ["Foreign.f_and_g", "Tensor"]),
     (lambda: coupled(DIAGONAL, dtype="float32"), InvalidArgument, ["dtype", "'float32'"]),
     (lambda: coupled(DIAGONAL, dtype=torch.int32), InvalidArgument, ["dtype", "torch.int32"]),
     (lambda: tame(step(), GRID), Refused, ["system is a StepMap"]),
@@ -269,7 +272,11 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: coupled(DIAGONAL, seed=None), InvalidArgument, ["seed", "None"]),
     (lambda: single(Driven(), actions=fixed(3, 2)), InvalidArgument, ["actions", "steps = 4", "(3, 2)"]),
     (lambda: single(Driven(), actions=fixed(4, 7, 2)), InvalidArgument, ["actions", "paths = 5", "(4, 7, 2)"]),
-    (lambda: single(Driven(), actions=[0.0] * 4), InvalidArgument, ["actions", "list"]),
+    (lambda: single(Driven(), actions=[0.0] * 4), InvalidArgument, ["actions", "(4,)"]),
+    (lambda: single(Driven(), actions=[[0.0], [0.0, 1.0]]), InvalidArgument, ["actions", "[[0.0], [0.0, 1.0]]"]),
+    (lambda: single(x0=np.array(["a", None])), InvalidArgument, ["x0 must hold numbers", "array(['a', None]"]),
+    (lambda: single(x0=np.array([1.0, 2.0, 3.0j])), InvalidArgument, ["x0 and dtype must be real"]),
+    (lambda: single(x0=np.array([1.0, NAN, 3.0])), InvalidArgument, ["x0 must be finite"]),
     (lambda: single(Driven(), actions=torch.full((4, 2), NAN)), InvalidArgument, ["actions must be finite", "NaN"]),
     (lambda: single(Driven()), InvalidArgument, ["Driven takes actions of dimension 2", "pass actions=(steps, 2)"]),
     (
@@ -312,12 +319,13 @@ CASES: list[tuple[Callable[[], Any], type[Exception], list[str]]] = [
     (lambda: error(diffusion=sigma_bar, correlation="both"), InvalidArgument, ["correlation", "'both'"]),
     (lambda: error(diffusion=sigma_bar, correlation=1.5), InvalidArgument, ["correlation", "[-1, 1]", "1.5"]),
     (lambda: error(diffusion=sigma_bar, correlation=NAN), InvalidArgument, ["correlation", "nan"]),
-    (lambda: error(diffusion=sigma_bar, correlation=[[1.0]]), InvalidArgument, ["correlation", "torch tensor", "list"]),
+    (lambda: error(diffusion=sigma_bar, correlation=None), InvalidArgument, ["correlation", "a matrix", "NoneType"]),
     (
-        lambda: error(diffusion=sigma_bar, correlation=np.eye(2)),
+        lambda: error(diffusion=sigma_bar, correlation=["a"]),
         InvalidArgument,
-        ["correlation", "torch tensor", "ndarray"],
+        ["correlation must hold numbers", "['a']"],
     ),
+    (lambda: error(diffusion=sigma_bar, correlation=2 * np.eye(2)), InvalidArgument, ["spectral norm at most 1", "2"]),
     (
         lambda: error(diffusion=sigma_bar, correlation=3 * RHO),
         InvalidArgument,

@@ -29,10 +29,9 @@ from sdewm.dynamics import (
     simulate_coupled,
     tame,
 )
-from sdewm.dynamics.compiled import NotCompiled
 from sdewm.dynamics.ensemble import prepare, reduce_blocks
 from sdewm.dynamics.sobol import Sobol
-from sdewm.exceptions import InvalidArgument, NumericalFailure
+from sdewm.exceptions import InvalidArgument, NotCompiledWarning, NumericalFailure
 from sdewm.grid import TimeGrid
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
@@ -56,7 +55,7 @@ class Driven(LatentSDE):
 def both(members: Mapping[str, Any], x0: Any, grid: TimeGrid = GRID, paths: int = 1500, **options: Any) -> list[Any]:
     """The run without compilation and with it; what is not compiled fails."""
     with warnings.catch_warnings():
-        warnings.simplefilter("error", NotCompiled)
+        warnings.simplefilter("error", NotCompiledWarning)
         return [simulate_coupled(members, x0, grid, paths, 3, compile=c, **options) for c in (False, True)]
 
 
@@ -98,7 +97,7 @@ MEMBERS = {
 @needs_compiler
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MEMBERS)
-@pytest.mark.filterwarnings("ignore::sdewm.dynamics.compiled.NotCompiled")
+@pytest.mark.filterwarnings("ignore::sdewm.NotCompiledWarning")
 def test_states_are_those_of_the_eager_engine(name: str) -> None:
     """At all saved times, which no piece of three steps hits, for paths that fill no block."""
     eager, fast = both(MEMBERS[name], 0.4, save=[0.0, 3 / 7, 4 / 7, 1.0])
@@ -242,7 +241,7 @@ class Counting(LatentSDE):
 
 
 def test_what_torch_does_not_see_is_found_before_it_is_compiled() -> None:
-    with pytest.warns(NotCompiled, match="a step is not what torch's operations in it make of its arguments"):
+    with pytest.warns(NotCompiledWarning, match="a step is not what torch's operations in it make of its arguments"):
         prepare([Counting()], torch.ones(1, dtype=F64), GRID, 100, compile=True)
 
 
@@ -252,7 +251,7 @@ INDEXED = StepMap(lambda n, x, a: (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)[n] * x, la
 @pytest.mark.parametrize("system", [Branching(), INDEXED], ids=["branching", "indexed"])
 def test_what_cannot_be_traced_runs_as_it_is(system: Any) -> None:
     """With a warning where compilation was asked for, and without one where it was not."""
-    with pytest.warns(NotCompiled, match="compile=True is not possible here, so the eager engine is used"):
+    with pytest.warns(NotCompiledWarning, match="compile=True is not possible here, so the eager engine is used"):
         asked = simulate_coupled([system], torch.zeros(1, dtype=F64), GRID, 100, compile=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -263,9 +262,9 @@ def test_what_cannot_be_traced_runs_as_it_is(system: Any) -> None:
 def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said at once, before any path is simulated."""
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.warns(NotCompiled, match="no C\\+\\+ compiler 'no-such-compiler'"):
+    with pytest.warns(NotCompiledWarning, match="no C\\+\\+ compiler 'no-such-compiler'"):
         assert prepare([Linear()], 1.0, GRID, 100, compile=True).compiled is None
-    with pytest.warns(NotCompiled):
+    with pytest.warns(NotCompiledWarning):
         asked = simulate_coupled([Linear()], 1.0, GRID, 100, compile=True)
     assert torch.equal(asked[0].final, simulate_coupled([Linear()], 1.0, GRID, 100, compile=False)[0].final)
 
@@ -285,7 +284,7 @@ def test_a_compiler_that_fails(executor: Any, monkeypatch: pytest.MonkeyPatch) -
         asked = simulate_coupled([system], 1.0, GRID, 9000, compile=True, executor=pool)
         if pool is not None:
             pool.shutdown()
-    assert [warning.category for warning in said if warning.category is NotCompiled] == [NotCompiled]
+    assert [warning.category for warning in said if warning.category is NotCompiledWarning] == [NotCompiledWarning]
     assert torch.equal(asked[0].final, simulate_coupled([system], 1.0, GRID, 9000, compile=False)[0].final)
 
 
@@ -307,7 +306,7 @@ def test_who_only_hands_out_work_does_not_compile(monkeypatch: pytest.MonkeyPatc
     ensemble = prepare([Linear(a=-1.0)], 1.0, GRID, 100, compile=True)
     assert ensemble.compiled is not None
     assert ensemble.recipe.keywords["compile"] is True
-    with pytest.warns(NotCompiled):
+    with pytest.warns(NotCompiledWarning):
         ensemble = prepare([Branching()], torch.zeros(1, dtype=F64), GRID, 100, compile=True)
     assert ensemble.recipe.keywords["compile"] is False  # nor will a worker say it again
 
@@ -324,7 +323,7 @@ def test_a_cache_that_others_can_write_to_is_not_read(tmp_path: Path, monkeypatc
     """What is read from it is run."""
     tmp_path.chmod(0o777)
     monkeypatch.setenv("SDEWM_COMPILE_CACHE", str(tmp_path))
-    with pytest.warns(NotCompiled, match="which others can write to"):
+    with pytest.warns(NotCompiledWarning, match="which others can write to"):
         simulate_coupled([Linear(a=-1.5)], 1.0, GRID, 100, compile=True)
     assert not list(tmp_path.iterdir())
 

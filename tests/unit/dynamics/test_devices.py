@@ -4,7 +4,7 @@ import torch
 
 from sdewm.drifts.four_block import FourBlock, Joined
 from sdewm.dynamics.brownian import BrownianMotion
-from sdewm.dynamics.reference import IntegerBrownian
+from sdewm.dynamics.integer_time import IntegerBrownian
 from sdewm.dynamics.system import probe_of
 from sdewm.grid import TimeGrid
 

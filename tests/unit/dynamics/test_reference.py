@@ -9,7 +9,7 @@ from systems import F64, Contracting, CoupledDiagonal, Geometric, fixed, full_er
 from torch import Tensor, nn
 
 from sdewm.dynamics import BrownianMotion, LatentSDE, RepresentationError, perturb, simulate, simulate_coupled
-from sdewm.dynamics.reference import IntegerBrownian
+from sdewm.dynamics.integer_time import IntegerBrownian
 from sdewm.grid import TimeGrid
 
 

@@ -299,7 +299,8 @@ def test_bad_options(options: dict[str, Any], word: str) -> None:
     [
         (torch.zeros(DIM), "add a row dimension"),
         (torch.zeros(2, DIM, dtype=torch.float16), "float32 or float64"),
-        ([[0.0]], "got list"),
+        ([["a"]], "x must hold numbers"),
+        ([0.0], "add a row dimension"),
     ],
 )
 def test_bad_states(x: Any, word: str) -> None:
