@@ -1,6 +1,6 @@
 """An SDE written for torchsde, without a line changed: simulate it, perturb it, and expand a loss.
 
-python examples/02_your_own_sde.py --out own.png
+python examples/07_bring_your_own_sde.py --out own.png
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """A claim of your own, with a control that must come out the other way: how large is the variance of a linear SDE?
-python examples/05_a_claim_of_your_own.py --out variance.png
-cd examples && python -m analysis --module 05_a_claim_of_your_own    # resumable, in parallel, with verdicts.json
+python examples/13_a_claim_of_your_own.py --out variance.png
+cd examples && python -m analysis --module 13_a_claim_of_your_own    # resumable, in parallel, with verdicts.json
 """
 
 import argparse

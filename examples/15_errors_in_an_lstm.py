@@ -1,6 +1,6 @@
 """An LSTM learns the chaotic Hénon map: how fast do errors of its state (h, c) grow when it goes on by itself?
 
-python examples/08_errors_in_an_lstm.py --out lstm.png
+python examples/15_errors_in_an_lstm.py --out lstm.png
 """
 
 import argparse

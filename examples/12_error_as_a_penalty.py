@@ -1,6 +1,6 @@
 """Does training under a latent error act as a Jacobian penalty on your drift? The penalty, and the gradient by a gain.
 
-python examples/04_error_as_a_penalty.py --out penalty.png
+python examples/12_error_as_a_penalty.py --out penalty.png
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Does the expansion without Itô corrections predict the loss? Try it on parameters of your own.
 
-python examples/01_refute_a_formula.py --a -0.5 --b 0.6 --c 1 --out formula.png
+python examples/05_refute_a_formula.py --a -0.5 --b 0.6 --c 1 --out formula.png
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """How fast do errors grow in a GRU that has learned a driven pendulum, and up to when does first order say so?
 
-python examples/07_errors_in_a_gru.py --horizon 50 --out gru.png
+python examples/14_errors_in_a_gru.py --horizon 50 --out gru.png
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """How fast do errors of the latent grow in a rollout of torchrl's RSSM? Its noise is zero on the belief.
 
-pip install "sdewm[torchrl]"; python examples/09_errors_in_a_torchrl_rssm.py --out rssm.png
+pip install "sdewm[torchrl]"; python examples/16_errors_in_a_torchrl_rssm.py --out rssm.png
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """What a Jacobian penalty in a training loop costs, how exact it is, and what it does.
 
-python examples/10_a_penalty_in_a_training_loop.py --weight 0.01 --out penalty.png
+python examples/09_penalise_a_jacobian.py --weight 0.01 --out penalty.png
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Is the log-norm bound true on somebody else's SDE, how tight is it, and what would change the verdict?
 
-python examples/06_is_this_bound_true.py --eps 0.05 --out bound.png
+python examples/06_check_a_bound.py --eps 0.05 --out bound.png
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Which form of the expansion is right on your system? Order tests at several sizes of the error, and their picture.
 
-python examples/03_test_a_formula_on_your_system.py --paths 4096 --out order.png
+python examples/11_test_a_formula_on_your_system.py --paths 4096 --out order.png
 """
 
 import argparse
