@@ -7,7 +7,7 @@ import argparse
 
 import torch
 
-from sdewm import RepresentationError, TimeGrid, expand, simulate_coupled
+from sdewm import Moments, RepresentationError, TimeGrid, expand, simulate_coupled
 from sdewm.claims.style import COLOURS, new_figure, style
 from sdewm.dynamics import Variations, perturb
 
@@ -24,29 +24,36 @@ class Pendulum:  # knows nothing of this package
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--eps", type=float, default=0.3)
+parser.add_argument("--paths", type=int, default=8192)
 parser.add_argument("--out", default="own.png")
 given = parser.parse_args()
 
-system, grid, x0 = Pendulum(), TimeGrid(T=6.0, steps=120), torch.tensor([[2.0, 0.0]]).double().expand(2048, 2)
+system, grid, x0 = Pendulum(), TimeGrid(T=6.0, steps=120), torch.tensor([2.0, 0.0]).double()
 error = RepresentationError(drift=lambda t, x: torch.stack((0 * x[:, 0], torch.cos(x[:, 0])), 1))
 members = {
     "base": system,
-    "perturbed": perturb(system, error, given.eps, x0=x0),
-    "first order": Variations(system, error, order=1),
+    "moved": perturb(system, error, given.eps, x0=x0[None]),
+    "y": Variations(system, error, order=1),
 }
-run = simulate_coupled(members, x0, grid, save="all")
-base, moved, y1 = run["base"].states, run["perturbed"].states, run["first order"][1].states
-e = expand(system, error, lambda x: 1 - torch.cos(x[:, 0]), x0, grid)
-print(f"E loss changes by {e.measure(given.eps)}, predicted {e.predict(given.eps)}")
+run = simulate_coupled(members, x0, grid, given.paths, save="all")  # its states after every step, on one Brownian path
+found = {"measured": run["moved"].states - run["base"].states, "first order, ε y₁": given.eps * run["y"][1].states}
+e = expand(system, error, lambda x: 1 - torch.cos(x[:, 0]), x0, grid, given.paths)
+print("E loss changes by {}, predicted {}, left over {}".format(*e.compare(given.eps)))
 
 with style():
     figure, (ax,) = new_figure()
-    ax.plot(grid.times, (moved - base).norm(dim=2).square().mean(1).sqrt(), color=COLOURS[0], label="measured")
-    first = given.eps * y1.norm(dim=2).square().mean(1).sqrt()
-    ax.plot(grid.times, first, color=COLOURS[1], ls="--", label="first order, ε y₁")
-    ax.set_xlabel("time")
-    ax.set_ylabel("RMS error of the state")
-    ax.set_title(f"A drift error of size {given.eps:g} in a noisy pendulum")
-    ax.legend()
+    for i, (name, gap) in enumerate(found.items()):
+        square = Moments.of(gap.square().sum(2).T).estimates()
+        rms, low, high = torch.tensor([(s.value, *s.interval()) for s in square]).clamp_min(0).sqrt().T
+        ax.fill_between(grid.times, low, high, color=COLOURS[i], alpha=0.3, lw=0)
+        ax.plot(grid.times, rms, color=COLOURS[i], ls=("-", "--")[i])
+        place = {"ha": ("right", "left")[i], "va": ("bottom", "top")[i]}
+        ax.text((3.9, 4.1)[i], rms[80].item(), name, color=COLOURS[i], **place)
+        print(f"{name}: RMS error at t = {grid.T:g} {rms[-1]:.4g} [{low[-1]:.4g}, {high[-1]:.4g}]")
+    ax.set(
+        xlabel="time t",
+        ylabel="RMS error of (angle, velocity)",
+        title=f"a drift error of size {given.eps:g}, 95 % bands",
+    )
     figure.savefig(given.out)
 print("picture:", given.out)
