@@ -388,7 +388,7 @@ def _verdict(evidence: Evidence, level: float, flags: tuple[str, ...]) -> Verdic
     most = math.inf if evidence.most is None else float(evidence.most[n])
     sign = {Outcome.HOLDS: "<=", Outcome.VIOLATED: ">"}.get(outcome, "beside")
     limit = most if outcome is Outcome.VIOLATED else least
-    ratio = f" ({limit / value:.3g}x)" if value > 0.0 else ""
+    ratio = f" ({limit / value:.3g}x)" if value > 0.0 and math.isfinite(limit) else ""
     what = evidence.quantity
     reason = f"{bound.name}: {what} {value:.4g} [{low:.4g}, {high:.4g}] {sign} bound {limit:.4g} at t = {t:g}{ratio}"
     reason += "".join(f"; {name} {described(evidence.constants[name])}" for name in bound.constants)

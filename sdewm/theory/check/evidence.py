@@ -54,9 +54,17 @@ class Evidence:
 
     @property
     def worst(self) -> int:
-        """The number of the time that decides: violated before inconclusive before holds."""
+        """The number of the time that decides: violated before inconclusive before holds, then where it is closest."""
         order = (Outcome.VIOLATED, Outcome.INCONCLUSIVE, Outcome.HOLDS)
-        return min(range(len(self.times)), key=lambda i: order.index(self.comparisons[i].outcome))
+
+        def key(i: int) -> tuple[int, float]:
+            c = self.comparisons[i]
+            violated = c.outcome is Outcome.VIOLATED
+            error, bound = (c.lower, c.at_most) if violated else (c.upper, c.at_least)
+            finite = bound is not None and 0.0 < bound < math.inf and math.isfinite(error)
+            return order.index(c.outcome), -error / bound if finite and bound is not None else 0.0
+
+        return min(range(len(self.times)), key=key)
 
     @property
     def quantity(self) -> str:
@@ -109,7 +117,7 @@ class Evidence:
 
     def _for_a_violation(self, c: Comparison, t: float) -> str:
         if self.most is None:
-            return f"it cannot be violated, since {self._not_certified()} is not certified"
+            return f"it cannot be violated, since these are not certified: {self._not_certified()}"
         factor = self.at(self.most, t) / max(self.size(c.estimate.value), 1e-300)
         return (
             f"it would be violated if the error were more than {factor:.3g} times as large; how loose the bound is "

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.__main__ import main
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "05_a_claim_of_your_own.py"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "13_a_claim_of_your_own.py"
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """A claim of your own, with a control that must come out the other way: how large is the variance of a linear SDE?
-python examples/05_a_claim_of_your_own.py --out variance.png
-cd examples && python -m analysis --module 05_a_claim_of_your_own    # resumable, in parallel, with verdicts.json
+python examples/13_a_claim_of_your_own.py --out variance.png
+cd examples && python -m analysis --module 13_a_claim_of_your_own    # resumable, in parallel, with verdicts.json
 """
 
 import argparse
@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from sdewm import Moments, Outcome, TimeGrid, simulate_coupled
 from sdewm.claims import Cell, Claim, Result, Row, judge, run, table
-from sdewm.claims.style import new_figure, style
+from sdewm.claims.style import COLOURS, new_figure, style
 from sdewm.drifts import Linear
 from sdewm.run import Store
 from sdewm.stats import equivalence
@@ -53,8 +53,8 @@ if __name__ == "__main__":
     with style():
         figure, (ax,) = new_figure(5.5, 2.6)
         bars = {f"{line['case']}, {name}": line[name]["interval"] for line in lines for name in ("verdict", "control")}
-        ax.hlines(list(bars), *zip(*bars.values(), strict=True), lw=6)
+        ax.hlines(list(bars), *zip(*bars.values(), strict=True), lw=6, color=COLOURS[:2] * len(lines))
         ax.axvspan(-0.02, 0.02, alpha=0.2, color="grey")
-        ax.set_xlabel("simulated E x² − formula: 99.9 % intervals, and what is allowed")
+        ax.set_xlabel("simulated E x² − formula: 99.9 % intervals; grey is what is allowed")
         figure.savefig(given.out)
     print("picture:", given.out)

@@ -1,6 +1,6 @@
 """How fast do errors grow in a GRU that has learned a driven pendulum, and up to when does first order say so?
 
-python examples/07_errors_in_a_gru.py --horizon 50 --out gru.png
+python examples/14_errors_in_a_gru.py --horizon 50 --out gru.png
 """
 
 import argparse
@@ -36,9 +36,10 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--horizon", type=int, default=50)
 parser.add_argument("--out", default="gru.png")
 given = parser.parse_args()
-
-torch.manual_seed(0)
-source, model = torch.Generator().manual_seed(1), Model()
+with torch.random.fork_rng():  # first weights are drawn from the global random state, which is then put back
+    torch.manual_seed(0)
+    model = Model()
+source = torch.Generator().manual_seed(1)
 optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
 for _ in range(500):
     seen, torques = pendulums(64, 30, source)
@@ -54,7 +55,6 @@ print(f"root mean square error of the prediction over 30 steps: {loss.item() ** 
 seen, torques = pendulums(128, given.horizon, source)
 starts = torch.tanh(model.encoder(seen[0])).detach()
 d = divergence(model, starts, torques, measure=model.decoder, sizes=(0.01, 0.3))
-print(d)
-print(d.explain())
+print(d, d.explain(), sep="\n")
 d.plot(given.out)
 print("picture:", given.out)

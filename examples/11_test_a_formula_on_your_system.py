@@ -1,6 +1,6 @@
 """Which form of the expansion is right on your system? Order tests at several sizes of the error, and their picture.
 
-python examples/03_test_a_formula_on_your_system.py --paths 4096 --out order.png
+python examples/11_test_a_formula_on_your_system.py --paths 4096 --out order.png
 """
 
 import argparse
@@ -29,7 +29,6 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--paths", type=int, default=4096)
 parser.add_argument("--out", default="order.png")
 given = parser.parse_args()
-
 error = RepresentationError(diffusion=lambda t, x: 0.5 + 0.4 * torch.sin(2 * x))  # zero drift, shared noise
 sizes = (0.00625, 0.0125, 0.025, 0.05)  # or leave them out: they are then chosen for each form
 common = {"system": Latent(), "error": error, "x0": 0.6, "grid": TimeGrid(1.0, 16), "sizes": sizes}
@@ -46,14 +45,16 @@ with style():
     figure, (ax,) = new_figure()
     for i, (name, test) in enumerate(tests.items()):
         (form,) = test.remainders.forms
-        rms = [e.value**0.5 for e in test.remainders.mean_square(form)]
-        ax.loglog(sizes, rms, color=COLOURS[i], marker=MARKERS[i], label=name)
-    ax.loglog(sizes, [rms[0] * 0.1 * (s / sizes[0]) ** 3 for s in sizes], color=GREY, ls=":", label="slope 3")
-    ax.set_xticks(sizes, [f"{s:g}" for s in sizes])
+        found = test.remainders.mean_square(form)
+        rms, low, high = torch.tensor([(e.value, *e.interval()) for e in found]).clamp_min(0).sqrt().T
+        ax.errorbar(sizes, rms, (rms - low, high - rms), color=COLOURS[i], marker=MARKERS[i])
+        place = {"ha": "left", "va": "top"} if name == "no ½" else {"ha": "right", "va": "bottom"}
+        ax.text(sizes[1], 0.8 * rms[1] if name == "no ½" else 1.2 * rms[1], name, color=COLOURS[i], **place)
+        ax.plot(sizes, rms[-1] * (torch.tensor(sizes) / sizes[-1]) ** (3, 1, 2, 2)[i], color=GREY, ls=":", zorder=0)
+    ax.set(xscale="log", yscale="log", xticks=sizes, xticklabels=sizes)
     ax.minorticks_off()
-    ax.set_xlabel("size of the error ε")
-    ax.set_ylabel("RMS remainder")
-    ax.set_title("What each form leaves over")
-    ax.legend()
+    ax.set(
+        xlabel="size of the error ε", ylabel="RMS remainder", title="What each form leaves over, beside ε, ε² and ε³"
+    )
     figure.savefig(given.out)
 print("picture:", given.out)

@@ -1,6 +1,6 @@
 """How fast do errors of the latent grow in a rollout of torchrl's RSSM? Its noise is zero on the belief.
 
-pip install "sdewm[torchrl]"; python examples/09_errors_in_a_torchrl_rssm.py --out rssm.png
+pip install "sdewm[torchrl]"; python examples/16_errors_in_a_torchrl_rssm.py --out rssm.png
 """
 
 import argparse
@@ -32,8 +32,9 @@ parser.add_argument("--gain", type=float, default=2.0, help="of the recurrent we
 parser.add_argument("--out", default="rssm.png")
 given = parser.parse_args()
 
-torch.manual_seed(0)
-prior = RSSMPrior(Unbounded(ACTION), hidden_dim=64, rnn_hidden_dim=BELIEF, state_dim=STATE, action_dim=ACTION)
+with torch.random.fork_rng():  # first weights are drawn from the global random state, which is then put back
+    torch.manual_seed(0)
+    prior = RSSMPrior(Unbounded(ACTION), hidden_dim=64, rnn_hidden_dim=BELIEF, state_dim=STATE, action_dim=ACTION)
 with torch.no_grad():  # load your own weights here
     for weight in prior.rnn.parameters():
         weight.mul_(given.gain)

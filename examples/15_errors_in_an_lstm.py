@@ -1,6 +1,6 @@
 """An LSTM learns the chaotic Hénon map: how fast do errors of its state (h, c) grow when it goes on by itself?
 
-python examples/08_errors_in_an_lstm.py --out lstm.png
+python examples/15_errors_in_an_lstm.py --out lstm.png
 """
 
 import argparse
@@ -35,8 +35,10 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--out", default="lstm.png")
 given = parser.parse_args()
 
-torch.manual_seed(0)
-model, true = Model(), 0.1 * torch.rand(64, 2, generator=torch.Generator().manual_seed(1))
+with torch.random.fork_rng():  # first weights are drawn from the global random state, which is then put back
+    torch.manual_seed(0)
+    model = Model()
+true = 0.1 * torch.rand(64, 2, generator=torch.Generator().manual_seed(1))
 optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
 for _ in range(500):
     x, loss = torch.zeros(64, 64), 0.0
@@ -52,6 +54,7 @@ d = divergence(model.double(), x.detach().double(), horizon=30, measure=model.sa
 print(d)
 print(d.explain())
 exact = divergence(henon, true.double(), horizon=30, errors="initial", sizes=1e-6, bound_states=0).jacobians.lyapunov
-print("Lyapunov exponents of the map itself over as many steps:", *map(str, (exact.value, exact.low, exact.high)))
+for value, low, high in zip(exact.value, exact.low, exact.high, strict=True):
+    print(f"Lyapunov exponent of the map itself over as many steps: {value:.3f} [{low:.3f}, {high:.3f}]")
 d.plot(given.out)
 print("picture:", given.out)

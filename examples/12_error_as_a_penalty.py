@@ -1,6 +1,6 @@
 """Does training under a latent error act as a Jacobian penalty on your drift? The penalty, and the gradient by a gain.
 
-python examples/04_error_as_a_penalty.py --out penalty.png
+python examples/12_error_as_a_penalty.py --out penalty.png
 """
 
 import argparse
@@ -35,7 +35,6 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--eps", type=float, default=0.3)
 parser.add_argument("--out", default="penalty.png")
 given = parser.parse_args()
-
 apart = RepresentationError(diffusion=lambda t, x: 0.5 + 0.4 * torch.sin(2 * x), correlation="independent")
 grid, gains, slopes, penalties = TimeGrid(1.0, 16), [0.25, 0.5, 1.0, 1.5, 2.0], {}, []
 for gain in gains:
@@ -47,7 +46,8 @@ for gain in gains:
 
 with style():
     figure, (left, right) = new_figure(7.2, 3.4, columns=2)
-    left.plot(gains, [p.value for p in penalties], "o-", color=COLOURS[0])
+    bars = [[p.value - p.interval()[0] for p in penalties], [p.interval()[1] - p.value for p in penalties]]
+    left.errorbar(gains, [p.value for p in penalties], bars, fmt="o-", color=COLOURS[0])
     left.set_ylabel("½ E ∫‖Φσ̄‖², the penalty at interpolation")
     for i, (name, values) in enumerate(slopes.items()):
         bars = [[s.value - s.interval()[0] for s in values], [s.interval()[1] - s.value for s in values]]
@@ -55,6 +55,6 @@ with style():
     right.axhline(0.0, color=GREY, lw=0.8)
     right.set_ylabel(f"dR/dgain at ε = {given.eps:g}")
     right.legend()
-    figure.supxlabel("gain of the recurrent drift", fontsize=9)
+    figure.supxlabel("gain of the recurrent drift; 95 % intervals", fontsize=9)
     figure.savefig(given.out)
 print("picture:", given.out)
