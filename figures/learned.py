@@ -1,6 +1,7 @@
 """Figures of the claims about trained models."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -69,10 +70,12 @@ def draw_first_order(cases: Cases) -> Drawing:
             own = {"first order": typical(first).tolist()}
             for i, size in enumerate(sizes):
                 measured = root_mean_square(chosen, "latent", size)
-                growth.plot(steps, typical(measured), color=COLOURS[i], label=f"size {size:g}")
+                looks: dict[str, Any] = {"color": COLOURS[i], "marker": MARKERS[i], "ms": 3.0}
+                at = [k for k in (0, 4, 14, 29, 49) if k < len(steps)]
+                growth.plot(steps, typical(measured), markevery=at, label=f"size {size:g}", **looks)
                 held = [r for r in chosen if size in r.key["settings"]["sizes"]]
                 parts = measured / root_mean_square(held, "latent_first", None)
-                ratio.plot(steps, typical(parts), color=COLOURS[i])
+                ratio.plot(steps, typical(parts), markevery=(2 * i, 12), **looks)
                 ratio.fill_between(steps, parts.min(0), parts.max(0), color=COLOURS[i], alpha=0.15, lw=0)
                 own[f"size {size:g}"] = typical(measured).tolist()
                 own[f"size {size:g}, measured over first order"] = typical(parts).tolist()

@@ -32,7 +32,7 @@ def draw_expected_sup(cases: Cases) -> Drawing:
                 exact = _ratio(record, "closed ", form)[0]
                 ax.plot(x, exact, MARKERS[i], ls=":", color=COLOURS[i], mfc="white", label=f"{label}, closed form")
                 ax.errorbar(
-                    x, middle, high - middle, fmt="none", color=COLOURS[i], lw=1.6, label=f"{label}, Euler's steps"
+                    x, middle, high - middle, fmt=MARKERS[i], ms=2.5, color=COLOURS[i], label=f"{label}, Euler's steps"
                 )
                 data[letter][form] = [low.tolist(), high.tolist()]
                 data[letter][f"{form}, closed form"] = exact.tolist()

@@ -9,6 +9,9 @@ from sdewm.claims.style import COLOURS, GREY, new_figure, style
 
 from ..kit import Cases, Drawing
 
+# The last is for what the theorem does not apply to.
+LOOKS = ("-", "-.", ":", "--")
+
 
 def draw_gaussian(cases: Cases) -> Drawing:
     """B7: one line a case; what lies above the diagonal exceeds the bound."""
@@ -18,11 +21,13 @@ def draw_gaussian(cases: Cases) -> Drawing:
         for i, (case, (_, (record,))) in enumerate(cases.items()):
             arrays = record.arrays
             x = np.sqrt(-2.0 * np.log(arrays["probability"]))
-            data[case] = {"probability": arrays["probability"].tolist()}
+            data[case] = {"probability": arrays["probability"].tolist(), "k": x.tolist()}
             for scale in record.key["settings"]["scales"]:
                 ax = axes[1] if scale == "no growth" or "hypothesis" in record.values else axes[0]
                 y = (arrays["quantile"] - arrays["mean"][1]) / arrays[f"scale, {scale}"][0]
-                ax.plot(x, y, color=COLOURS[i], ls="--" if "hypothesis" in record.values else "-", label=case)
+                ax.plot(
+                    x, y, color=COLOURS[i], ls=LOOKS[3] if "hypothesis" in record.values else LOOKS[i % 3], label=case
+                )
                 data[case][f"scale: {scale}"] = y.tolist()
         most = 4.1
         for ax in axes:
@@ -53,7 +58,7 @@ def draw_gaussian(cases: Cases) -> Drawing:
         axes[1].set_title("Growth left out of v, or noise in the base")
     caption = (
         "Quantiles of the simulated |e| about its mean in units of εv, against those which the Gaussian bound allows "
-        "at the same probability; the diagonal is the bound. Right: with v² = ‖σ̄‖² t (solid), and, with the right v, "
+        "at the same probability; the diagonal is the bound. Right: with v² = ‖σ̄‖² t, and, with the right v, "
         "for a multiplicative base (dashed), to which the theorem does not apply and which is refused. Few paths are "
         "left beyond P = 0.001."
     )

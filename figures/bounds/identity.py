@@ -1,5 +1,7 @@
 """B5: what the telescoping sum and its linear form leave over."""
 
+from typing import Any
+
 import numpy as np
 
 from sdewm.claims.style import COLOURS, MARKERS, new_figure, style
@@ -18,7 +20,8 @@ def draw_identity(cases: Cases) -> Drawing:
         for i, (case, (_, records)) in enumerate(cases.items()):
             relative = np.concatenate([r.arrays["residual"] / r.arrays["error"][:, None] for r in records], axis=1)
             logs = np.log10(np.maximum(relative, _FLOOR)).ravel()
-            axes[0].hist(logs, bins.tolist(), color=COLOURS[i], alpha=0.85, label=case)
+            look: dict[str, Any] = {"hatch": ("", "////")[i], "edgecolor": "white", "linewidth": 0.0}
+            axes[0].hist(logs, bins.tolist(), color=COLOURS[i], alpha=0.85, label=case, **look)
             data[case] = {"log10 of residual/error, quantiles": np.quantile(logs, (0.0, 0.25, 0.5, 0.75, 1.0)).tolist()}
             for k, record in enumerate(records):
                 settings = record.key["settings"]

@@ -1,6 +1,7 @@
 """B10: Kreiss's bracket."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ def draw_kreiss(cases: Cases) -> Drawing:
     """B10: the growth over K, against K, with the factor e n of each dimension."""
     record = next(iter(cases.values()))[1][0]
     n, k_low, k_high, low, high = record.arrays["rows"].T
+    data: dict[str, dict[str, list[Any]]] = {}
     with style():
         figure, (ax,) = new_figure(5.4, 3.9)
         ax.axhline(1.0, color="black", ls="--", lw=1.0)
@@ -29,6 +31,8 @@ def draw_kreiss(cases: Cases) -> Drawing:
             at = n == dim
             x, y = np.sqrt(k_low * k_high)[at], np.sqrt(low * high)[at] / np.sqrt(k_low * k_high)[at]
             sides = np.stack((y - low[at] / k_high[at], high[at] / k_low[at] - y))
+            ratios = np.stack((y, y - sides[0], y + sides[1]), axis=1)
+            data[f"n = {dim:g}"] = {"K": x.tolist(), "growth over K": ratios.tolist()}
             ax.errorbar(x, y, sides, fmt=MARKERS[i], color=COLOURS[i], label=f"n = {dim:g}")
             ax.axhline(math.e * dim, color=COLOURS[i], ls=":", lw=1.2)
             ax.annotate(
@@ -55,8 +59,4 @@ def draw_kreiss(cases: Cases) -> Drawing:
         "Largest ‖exp(At)‖ over all t ≥ 0 as a multiple of Kreiss's constant, for random non-normal matrices of "
         "dimension n. Bars: certified sides of the ratio. The bracket is from 1 to e n (dotted)."
     )
-    return Drawing(
-        figure,
-        caption,
-        {"dimension": n.tolist(), "K": [k_low.tolist(), k_high.tolist()], "growth": [low.tolist(), high.tolist()]},
-    )
+    return Drawing(figure, caption, data)

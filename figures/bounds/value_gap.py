@@ -19,7 +19,7 @@ def draw_value_gap(cases: Cases) -> Drawing:
             gap, bound = record.arrays[f"{prefix}gap"], record.arrays[f"{prefix}bound"]
             name = f"κ = {s['kappa']:g}"
             line, curve = record.arrays["line discount"], record.arrays["line bound"]
-            axes[0].plot(line, curve, color=COLOURS[i], label=f"bound, {name}")
+            axes[0].plot(line, curve, color=COLOURS[i], ls=("-", "--")[i], label=f"bound, {name}")
             axes[0].plot(discounts, gap, MARKERS[i], color=COLOURS[i], label=f"gap, {name}")
             data[name] = {"discount": list(discounts), "gap": gap.tolist(), "bound": bound.tolist()}
             if s["kappa"] > 1.0:

@@ -43,9 +43,12 @@ def draw_weighted(cases: Cases) -> Drawing:
         axes[0].legend(loc="upper left", fontsize=7.5)
         identity, searched, log_norm = matrices.arrays["curves"].swapaxes(0, 1)
         ax, t = axes[2], np.linspace(0.0, matrices.key["settings"]["T"], log_norm.shape[1])
-        for label, curves, colour in (("weight alone", searched, GREY), ("least with I", None, COLOURS[1])):
+        for label, curves, colour, look in (
+            ("weight alone", searched, GREY, ":"),
+            ("least with I", None, COLOURS[1], "-"),
+        ):
             shown = (np.minimum(identity, searched) if curves is None else curves) / log_norm
-            ax.plot(t, shown.T, color=colour, lw=0.9, label=[label, *[None] * (len(shown) - 1)])
+            ax.plot(t, shown.T, color=colour, ls=look, lw=0.9, label=[label, *[None] * (len(shown) - 1)])
             data[label] = shown[:, -1].tolist()
         ax.axhline(1.0, color="black", ls=":", lw=1.0)
         ax.set_yscale("log")

@@ -90,6 +90,7 @@ def draw_no_second_correction(cases: Cases) -> Drawing:
             limit = measured.column(form, "missing 2")
             low, high = limit.interval()
             ax.axhspan(low, high, color=COLOURS[i], alpha=0.2, lw=0)
+            ax.axhline(limit.value, color=COLOURS[i], ls=":", lw=0.9)
             data[form] = {"remainder/ε²": rows, "missing": row(limit)}
         allowed = 0.05 * measured.column(measured.forms[-1], "|c|").value
         for border in (-allowed, allowed):

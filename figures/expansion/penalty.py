@@ -15,18 +15,27 @@ def draw_penalty(cases: Cases) -> Drawing:
         measured = remainders_of(record)
         penalty, plain = (measured.column(form, "c") for form in measured.forms)
         effect = penalty + measured.column(measured.forms[0], "missing 2")
-        points[record.key["settings"]["system"]] = (row(penalty), row(plain), row(effect))
-    ordered = sorted(points, key=lambda name: points[name][0][0])
+        points[record.key["settings"]["system"]] = {
+            "penalty": row(penalty),
+            "size of the error": row(plain),
+            "effect": row(effect),
+        }
+    ordered = sorted(points, key=lambda name: points[name]["penalty"][0])
     with style():
         figure, (ax,) = new_figure(6.6, 3.9)
         for i, name in enumerate(ordered):
-            (x, _, _), (alone, _, _), (y, low, high) = points[name]
-            ax.plot(alone, y, "o", color=COLOURS[1], mfc="white", label=None if i else "½ E ∫‖σ̄‖², without Jacobian")
-            ax.errorbar(x, y, [[y - low], [high - y]], fmt="o", color=COLOURS[0], label=None if i else "½ E ∫‖Φσ̄‖²")
+            (x, left, right), (alone, least, most), (y, low, high) = points[name].values()
+            bars = [[y - low], [high - y]]
+            label = None if i else "½ E ∫‖σ̄‖², without Jacobian"
+            ax.errorbar(
+                alone, y, bars, [[alone - least], [most - alone]], fmt="s", color=COLOURS[1], mfc="white", label=label
+            )
+            label = None if i else "½ E ∫‖Φσ̄‖²"
+            ax.errorbar(x, y, bars, [[x - left], [right - x]], fmt="o", color=COLOURS[0], label=label)
             # Neighbours on the line get their numbers on either side of it.
             beside = (5, -9) if i % 2 else (-9, 5)
             ax.annotate(f"{i + 1}", (x, y), xytext=beside, textcoords="offset points", fontsize=7, color=GREY)
-        ends = np.array([p[k][0] for p in points.values() for k in (0, 1, 2)])
+        ends = np.array([each[0] for p in points.values() for each in p.values()])
         line = np.array([ends.min() * 0.8, ends.max() * 1.25])
         ax.plot(line, line, color="black", ls="--", lw=1.0, label="equal")
         ax.set_xscale("log")

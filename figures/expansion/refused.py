@@ -18,7 +18,14 @@ def draw_running_mean(cases: Cases) -> Drawing:
             for k in range(3):
                 means = record.arrays[f"{name} {k}"]
                 label = {"eˣ": "exp(x): its mean is infinite", "polynomial": "its Taylor polynomial of degree 4"}[name]
-                ax.plot(counts, means, color=COLOURS[i], ls=("-", "--", ":")[k], lw=1.2, label=None if k else label)
+                ax.plot(
+                    counts,
+                    means,
+                    color=(COLOURS[1], "black")[i],
+                    ls=("-", "--", ":")[k],
+                    lw=1.2,
+                    label=None if k else label,
+                )
                 data[f"{name} {k}"] = means.tolist()
         ax.set_xscale("log")
         ax.set_xlabel("number of paths")
@@ -50,7 +57,8 @@ def draw_categorical(cases: Cases) -> Drawing:
             mean, error = arrays[key], arrays[f"{key}, error"]
             values = np.sqrt(mean)
             label = f"{name}, {'after one step' if when == 'one step' else 'at the end'}"
-            bars = 1.96 * error / (2.0 * values)
+            # Of few paths none may have jumped.
+            bars = 1.96 * error / (2.0 * np.where(values > 0.0, values, 1.0))
             ax.errorbar(sizes, values, bars, fmt=("o-", "s--", "^-", "D--")[i], color=COLOURS[i], label=label)
             data[key] = values.tolist()
         reference_slope(ax, sizes, float(np.sqrt(arrays["categorical, one step"][-1])) * 0.55, 0.5)

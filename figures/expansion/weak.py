@@ -1,5 +1,7 @@
 """X10: both sides of the weak identity."""
 
+from typing import Any
+
 import numpy as np
 
 from sdewm.claims.style import COLOURS, new_figure, style
@@ -27,17 +29,20 @@ def draw_weak_identity(cases: Cases) -> Drawing:
             right = sum(terms[1:], start=terms[0])
             scale = left.value
             bottom = 0.0
+            own: dict[str, Any] = {}
             for k, term in enumerate(terms):
                 height = term.value / scale
                 (bar,) = ax.bar(i + 0.2, height, 0.36, bottom=bottom, color=SHADES[k], label=None if i else LABELS[k])
                 bar.set(hatch=HATCHES[k], edgecolor="white", linewidth=0.0)
                 bottom += height
+                own[f"{TERMS[k]}, relative"] = height
             for place, side, colour in ((i - 0.2, left, COLOURS[0]), (i + 0.2, right, "black")):
                 value, low, high = (v / scale for v in row(side))
                 if side is left:
                     ax.bar(place, value, 0.36, color=colour, label=None if i else "simulated effect")
                 ax.errorbar(place, value, [[value - low], [high - value]], color="black", lw=1.2)
-            data[case] = {"left": row(left), "right": row(right), **dict(zip(TERMS, map(row, terms), strict=True))}
+                own["simulated effect, relative" if side is left else "sum of the terms, relative"] = (value, low, high)
+            data[case] = {"simulated effect": row(left), **own}
         for border in (0.95, 1.05):
             ax.axhline(border, color="black", ls="--", lw=0.9, label="±5 %" if border < 1.0 else None)
         names = [case.replace(", u by nested simulation", "\n(u simulated)") for case in cases]

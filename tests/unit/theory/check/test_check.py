@@ -75,6 +75,18 @@ def test_a_loose_bound_holds_and_says_how_loose() -> None:
     assert "mu -" in verdict.reason
 
 
+def test_of_several_times_that_hold_the_closest_is_reported() -> None:
+    """From a start without an error bound and error part, and meet again where both have settled."""
+    verdict = check(LogNorm(), TanhNetwork(dim=4, gain=0.4), ONES, 0.05, 0.6, GRID, 2048, times=(0.25, 0.5, 1.0))
+    found = evidence(verdict)
+    uppers = [
+        found.size(c.upper) / found.at(found.least, t) for c, t in zip(found.comparisons, found.times, strict=True)
+    ]
+    assert found.worst == uppers.index(max(uppers))
+    assert verdict.interval is not None
+    assert verdict.interval[1] == found.size(found.comparisons[found.worst].upper)
+
+
 def test_the_variance_is_certified_where_the_constants_are() -> None:
     """Then the grade is certified too; it is asymptotic as soon as one constant is only seen."""
     base = Linear(a=-1.0, b=0.3, dim=2)
