@@ -150,6 +150,7 @@ class FirstOrder(Claim):
     swapped: bool = False
 
     id = "L1"
+    title = "First order predicts the errors of a trained model"
     statement = (
         "In a latent neural SDE trained on pendulum-swingup, the first variation y₁ of the model predicts the root "
         "mean square latent error, of an error of the given whitened size injected at every step, to within 10 %."
@@ -213,6 +214,7 @@ class Compounding(Claim):
     swapped: bool = False
 
     id = "L2"
+    title = "Drift errors compound, zero-drift errors do not: neural SDE"
     statement = (
         "In a latent neural SDE trained on pendulum-swingup, over 25 steps of a rollout, (a) a zero-drift error grows "
         "at most like √N, (b) a drift error of the same one-step size grows by more than N, so that it compounds, (c) "
@@ -270,6 +272,7 @@ class BetterThanBaselines(Claim):
     mirrored: bool = False
 
     id = "L3"
+    title = "A trained neural SDE beats its baselines"
     statement = (
         "25 steps ahead in open loop with known actions, the latent neural SDE, shipped and trained again, predicts "
         "the observations of pendulum-swingup with a smaller root mean square error than the baseline."

@@ -19,6 +19,7 @@ class ZeroDriftHelps(AgentArms):
     """Gain in return on perturbed observations."""
 
     id = "E1-agent"
+    title = "Zero-drift error in training makes an agent robust"
     statement = (
         "Zero-drift error injected into the latent z at every step of training the model of an agent on "
         f"cartpole-swingup raises its return on perturbed observations by {POINTS:g} of 1000 or more."

@@ -40,6 +40,7 @@ class Compounds(Claim):
     swapped: bool = False
 
     id = "E2-agent"
+    title = "Drift errors cost an agent more than zero-drift errors"
     statement = (
         "In agents on cartpole-swingup, errors of equal whitened one-step size in the latent z: over 25 steps that "
         "are imagined under the policy (a) a zero-drift error grows at most like √N, (b) a drift error by more than N; "

@@ -17,6 +17,7 @@ class PenaltyHelps(AgentArms):
     """Gain in return on perturbed observations."""
 
     id = "E3-agent"
+    title = "A Jacobian penalty makes an agent robust"
     statement = (
         "A Frobenius penalty on the Jacobian of the prior map, in training the model of an agent on cartpole-swingup, "
         f"raises its return on perturbed observations by {POINTS:g} of 1000 or more."

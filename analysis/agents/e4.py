@@ -18,6 +18,7 @@ class PenaltyStabilises(AgentArms):
     """Gain in return, and change of the open-loop error, by the penalty where the latent has a drift error."""
 
     id = "E4-agent"
+    title = "A Jacobian penalty stabilises an agent under drift error"
     statement = (
         "Where a drift error is injected into the latent z at every step of training the model of an agent on "
         "cartpole-swingup, a Frobenius penalty on the Jacobian of the prior map raises the final return by "

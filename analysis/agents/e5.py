@@ -18,6 +18,7 @@ class PenaltySpeeds(AgentArms):
     """Gain in the area under the learning curve."""
 
     id = "E5-agent"
+    title = "A Jacobian penalty speeds an agent's learning"
     statement = (
         "A Frobenius penalty on the Jacobian of the prior map, in training the model of an agent on cartpole-swingup, "
         f"raises the mean return of the episodes that are played while training by {POINTS:g} of 1000 or more."

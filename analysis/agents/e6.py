@@ -18,6 +18,7 @@ class PenaltyPredicts(AgentArms):
     """Change of the open-loop error, in episodes of each agent's own policy."""
 
     id = "E6-agent"
+    title = "A Jacobian penalty lowers an agent's model's long-horizon errors"
     statement = (
         "A Frobenius penalty on the Jacobian of the prior map, in training the model of an agent on cartpole-swingup, "
         "lowers that model's open-loop error, in episodes of the agent's own policy, to "

@@ -57,6 +57,7 @@ class PlaysAgain(Claim):
     swapped: bool = False
 
     id = "L6"
+    title = "Shipped agents earn what is on record"
     statement = (
         "A shipped agent, played again on clean and on perturbed observations, has the returns that are on record for "
         f"it; a small agent, trained again, has an open-loop error {AHEAD} actions ahead that lies among those of "

@@ -31,6 +31,7 @@ class Solves(Claim):
     swapped: bool = False
 
     id = "L7"
+    title = "The agents have learned their task"
     statement = (
         "Agents trained in the imagination of a recurrent state-space model on cartpole-swingup, from states, have a "
         f"mean return of {LEAST:g} of 1000 or more over training seeds."

@@ -61,6 +61,7 @@ class ConstantRescues(Claim):
     form: str = FORMS[0]
 
     id = "B1"
+    title = "The bound with the exponential of an expected supremum"
     statement = (
         "There is a constant C with E|e| ≤ δ C (e^{J₀} + e^{J₁}) for δ → 0 on a family of systems, J = t E sup "
         "‖Jacobian‖_F: (a) dx = z tanh x dt, P(z = M) = 1/M, else z = 0, x⁰ = 0; (b) dx = b x dB¹ + b x^⊥ dB² in R²; "

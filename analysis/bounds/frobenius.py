@@ -35,6 +35,7 @@ class SmallerNormSmallerError(Claim):
     right: bool = False
 
     id = "B9"
+    title = "A smaller Frobenius norm means a smaller error"
     statement = (
         "Of two systems, the one whose Jacobian has the smaller Frobenius norm has the smaller error at the end: the "
         "drifts −2x and 0 under a drift error; the step maps [[0, 2], [0, 0]] and 0.9 I under an initial error."

@@ -31,6 +31,7 @@ class TelescopingSum(Claim):
     exchanged: bool = False
 
     id = "B5"
+    title = "The error as a telescoping sum, and linearised"
     statement = (
         "On every path and at every ε the error e_N = x^ε_N − x⁰_N equals, to 1e-12 of its root mean square, the sum "
         "of what the initial error and the error of each step have become at the end, as differences of base rollouts "

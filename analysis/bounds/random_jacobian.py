@@ -40,6 +40,7 @@ class RandomJacobian(Claim):
     form: str = BOUND
 
     id = "B2"
+    title = "The random-Jacobian bound, repaired"
     statement = (
         "For an initial error e₀ and p = 1, 2: E|e_N|^p ≤ (E |e₀|^{2p} Π κ_n^{2p})^½, with ln κ_n = h(μ(A) + ½ Σ‖G_k‖² "
         "+ (p − 1) Σ‖G_k‖²) up to higher orders of the step h, A and G_k the mean-value Jacobians of drift and "

@@ -35,6 +35,7 @@ class Values(Claim):
     swapped: bool = False
 
     id = "B8"
+    title = "The gap of values between two models"
     statement = (
         "The values of a policy in two models differ by at most ε_r/(1 − γ) + L_r δ/(1 − γκ) + L_r γ d/((1 − γ)(1 − "
         "γκ)) if γκ < 1, and its action values at a common action by the last term, where rewards and initial latents "

@@ -42,6 +42,7 @@ class NoSecondCorrection(OrderClaim):
     form: str = "without ito_correction"
 
     id = "X5"
+    title = "Independent noise, without the second Itô correction"
     statement = (
         "Under independent noise Q needs no Itô correction −G_k ½D²ḡ_k[y₁, y₁]: the coefficient of ε² that the form "
         "without it misses is within 5 % of E |c|."
@@ -87,6 +88,7 @@ class LeftOutTerms(OrderClaim):
     complete: bool = False
 
     id = "X6"
+    title = "The second variation with a term left out"
     statement = (
         "Q is right although a term is left out of y₂: the coefficient of ε² that the form misses is within 5 % of E "
         "|c|."

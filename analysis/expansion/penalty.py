@@ -58,6 +58,7 @@ class PenaltyAtInterpolation(Claim):
     form: str = PENALTY
 
     id = "X15"
+    title = "A zero-drift error is a Jacobian penalty at interpolation"
     statement = (
         "At interpolation, for ℓ = ½|x − y|² and a zero-drift error with independent noise, R = ε² ½ E ∫ ‖Φ(t,r) "
         "σ̄‖_F² dr + O(ε³): the error is a penalty on the Jacobian of the rollout. The missing coefficient is within 5 "

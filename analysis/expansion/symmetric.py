@@ -24,6 +24,7 @@ class FourthOrder(OrderClaim):
     drift: bool = False
 
     id = "X9"
+    title = "Independent zero-drift noise leaves a remainder of order four"
     statement = (
         "For a zero-drift error with independent noise, and functions with four derivatives, the remainder of the "
         "second-order expansion is of order 4: the slope of its mean over antithetic pairs exceeds 3.5."

@@ -33,6 +33,7 @@ class UncorrectedForm(Claim):
     form: str = "uncorrected"
 
     id = "X3"
+    title = "The expansion without Itô corrections"
     statement = (
         "The expansion without Itô corrections (P', S') gives the first- and second-order coefficients of the loss "
         "under shared, multiplicative noise: the difference to the measured coefficient is within 5 % of its path-wise "
@@ -90,6 +91,7 @@ class WhereItIsRight(Claim):
     broken: bool = False
 
     id = "X4"
+    title = "Where the form without Itô corrections is right"
     statement = (
         "Where Σ ρ_kl Dḡ_k σ̄_l = 0, the form without Itô corrections gives P and S: the differences to the measured "
         "coefficients are within 5 % of their path-wise root mean square."

@@ -50,6 +50,7 @@ class WeakIdentity(Claim):
     left_out: str = ""
 
     id = "X10"
+    title = "The weak identity at any size of the error"
     statement = (
         "E ℓ(x^ε) − E ℓ(x⁰) = E[u(0, x₀+εη) − u(0, x₀)] + E ∫ [ε σ·∇u + ε Σ ρ_kl ḡ_kᵀ∇²u σ̄_l + ½ε² Σ σ̄_lᵀ∇²u σ̄_l] "
         "dr at any ε: both sides agree to within 5 %."

@@ -35,6 +35,7 @@ class ZeroDrift(Claim):
     broken: bool = False
 
     id = "X7"
+    title = "A zero-drift error has no first-order effect"
     statement = (
         "A zero-drift representation error has no first-order effect on the loss: P = 0, to within 5 % of the "
         "path-wise root mean square of ∇ℓᵀy₁."
@@ -108,6 +109,7 @@ class AffineInCorrelation(Claim):
     power: int = 1
 
     id = "X8"
+    title = "The first-order effect is affine in the correlation"
     statement = (
         "The first-order effect of a zero-drift error is affine in the correlation ρ of its noise with the base's, and "
         "zero at ρ = 0: the measured odd part of R/ε at ρ = −1, −½, 0, ½ differs from ρ times that at ρ = 1 by less "

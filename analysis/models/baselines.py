@@ -36,6 +36,7 @@ class BeatsBaselines(Claim):
     swapped: bool = False
 
     id = "L4"
+    title = "Trained models beat their baselines"
     statement = (
         f"{STEPS} steps ahead in open loop with known actions, a model trained on 300 episodes predicts held-out "
         "observations with a smaller root mean square error than the best of mean, persistence and ridge regression."

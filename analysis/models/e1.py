@@ -23,6 +23,7 @@ class Regularises(ModelArms):
     """
 
     id = "E1a"
+    title = "Zero-drift error in training lowers the Jacobian norm"
     statement = (
         "Zero-drift error injected into the latent z of a recurrent state-space model at every step of training lowers "
         "the root mean square whitened Frobenius norm of the prior map's Jacobian by a tenth or more."

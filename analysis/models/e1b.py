@@ -14,6 +14,7 @@ class Robust(PerturbedArms):
     """Log ratio of the error from perturbed observations, trained with and without the error."""
 
     id = "E1b"
+    title = "Zero-drift error in training makes a model robust"
     statement = (
         "Zero-drift error injected into the latent z of a recurrent state-space model of pendulum-swingup at every "
         f"step of training lowers the root mean square open-loop error {PerturbedArms.steps} steps ahead, from "

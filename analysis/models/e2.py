@@ -37,6 +37,7 @@ class Compounds(Claim):
     swapped: bool = False
 
     id = "E2"
+    title = "Drift errors compound, zero-drift errors do not: RSSM"
     statement = (
         "Errors of equal whitened one-step size 0.1, injected into the latent z of a recurrent state-space model of "
         "pendulum-swingup at every step of a rollout: over 25 steps (a) a zero-drift error grows at most like √N, (b) "

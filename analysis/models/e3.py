@@ -15,6 +15,7 @@ class Withstands(PerturbedArms):
     """Log ratio of the error from perturbed observations, trained with and without a penalty."""
 
     id = "E3"
+    title = "A Jacobian penalty makes a model robust"
     statement = (
         "A Frobenius penalty on the Jacobian of the prior map, added to the training loss of a recurrent state-space "
         f"model of pendulum-swingup, lowers the root mean square open-loop error {PerturbedArms.steps} steps ahead, "

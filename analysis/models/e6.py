@@ -21,6 +21,7 @@ class LongHorizon(ModelArms):
     """
 
     id = "E6"
+    title = "A Jacobian penalty lowers long-horizon errors"
     statement = (
         "A Frobenius penalty on the Jacobian of the prior map, added to the training loss of a recurrent state-space "
         "model of pendulum-swingup, lowers the root mean square open-loop error by a twentieth or more."

@@ -73,6 +73,7 @@ class Capacity(Claim):
     placebo: bool = False
 
     id = "E7"
+    title = "Reconstruction improves with capacity, more so in low dimension"
     statement = (
         "The Wasserstein error W₁ of a trained convolutional encoder and decoder on rasterised images of intrinsic "
         "dimension d (a) falls with its number of weights n, d log W₁ / d log n < −0.1 for d = 1, 2, 4, and (b) falls "

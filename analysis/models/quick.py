@@ -48,6 +48,7 @@ class Reproduces(Claim):
     swapped: bool = False
 
     id = "L5"
+    title = "Shipped models give what is on record"
     statement = (
         f"A shipped model, measured again, has the open-loop error {STEPS} steps ahead that is on record for it; a "
         f"small model, trained again, has one {SMALL_AHEAD} steps ahead that lies among those of other seeds on record."

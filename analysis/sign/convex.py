@@ -31,6 +31,7 @@ class AlwaysPositive(Claim):
     drift: str = "cubic"
 
     id = "S1"
+    title = "A zero-drift error raises every convex loss"
     statement = "A zero-drift error raises every convex loss: R(ε) ≥ 0 for ℓ = ½(x − y)²."
     cases = ("y = −1, ε = 0.1",)
     source = PAPER + ": zero-drift errors add a non-negative regularisation term"
@@ -106,6 +107,7 @@ class PositiveCases(Claim):
     drift: str = "affine"
 
     id = "S2"
+    title = "A zero-drift error raises a convex loss: affine cases"
     statement = (
         "A zero-drift error with independent noise raises every convex loss, R(ε) ≥ 0 at ε = 0.1, 0.4 and 1.6, if (R1) "
         "drift and diffusion of the base are affine, or (R2) the state has one dimension and the drift is affine."
@@ -195,6 +197,7 @@ class Interpolation(Claim):
     residual: float = 0.0
 
     id = "S3"
+    title = "Every error raises a convex loss at interpolation"
     statement = (
         "For a convex loss with ∇ℓ(x⁰_t) = 0 almost surely (interpolation), every error raises the loss, R(ε) ≥ 0, "
         "with any σ, σ̄ and ρ."

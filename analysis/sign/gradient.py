@@ -53,6 +53,7 @@ class PushesTheGainDown(Claim):
     exchanged: bool = False
 
     id = "S4"
+    title = "A zero-drift error in training shrinks the gain"
     statement = (
         "Training under a zero-drift error shrinks the gain of dx = ax dt + (bx + εc) dB, as a Jacobian penalty would: "
         "dR/da > 0 for ℓ = x², c = −1, ε = 0.2."

@@ -55,6 +55,7 @@ class Claim(ABC):
 
     Attributes:
         id: short name, such as "X3".
+        title: what it is about in a few words, for headings and lists; empty for none.
         statement: one or two sentences, decidable.
         cases: what is judged apart, in order.
         source: where the statement is from, "as reconstructed" for the paper's formulas.
@@ -64,6 +65,7 @@ class Claim(ABC):
     """
 
     id: str
+    title: str = ""
     statement: str
     cases: tuple[str, ...]
     source: str
@@ -139,7 +141,7 @@ class Row:
 
 def _check_words(claim: Claim) -> None:
     """Whether a claim has its words, which become names of files and text of the report."""
-    for name in ("id", "statement", "source", "note", "formula"):
+    for name in ("id", "title", "statement", "source", "note", "formula"):
         value = getattr(claim, name, None)
         if not isinstance(value, str) or (name == "id" and not 0 < len(value) <= 100):
             raise InvalidArgument(f"{name} of {type(claim).__name__} must be a string, got {value!r:.60}.")

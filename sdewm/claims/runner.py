@@ -255,6 +255,7 @@ def judge(catalogue: Sequence[Row], store: Store, *, budget: str = "standard", s
             lines.append(
                 {
                     "claim": row.claim.id,
+                    "title": row.claim.title,
                     "case": case,
                     "statement": row.claim.statement,
                     "source": row.claim.source,

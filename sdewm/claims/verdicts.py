@@ -61,8 +61,8 @@ def read_verdicts(path: Path) -> dict[str, Any]:
 def _check(line: Any) -> None:
     if not all(isinstance(line[key], str) for key in _TEXTS) or not isinstance(line.get("command", ""), str):
         raise TypeError(f"{', '.join(_TEXTS)} must be text")
-    if not isinstance(line.get("formula", ""), str):
-        raise TypeError("formula must be text")
+    if not all(isinstance(line.get(key, ""), str) for key in ("title", "formula")):
+        raise TypeError("title and formula must be text")
     for each in line.get("hypotheses", []):
         if not all(isinstance(each[key], str) for key in ("name", "status", "detail")):
             raise TypeError("a hypothesis must have a name, a status and a detail")

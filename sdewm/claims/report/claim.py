@@ -21,7 +21,7 @@ def section(claim: str, lines: Sequence[Line], picture: Picture | None, made: Ma
     first = lines[0]
     parts = [
         f"<section id='{text(claim)}' data-claim='{text(claim)}'>",
-        f"<h2><a href='#{text(claim)}'>{text(claim)}</a><a class='back' href='#verdicts'>all verdicts</a></h2>",
+        f"<h2><a href='#{text(claim)}'>{text(claim)}</a>{text(first.get('title', ''))}<a class='back' href='#verdicts'>all verdicts</a></h2>",
         typeset(first.get("formula", "")),
         f"<p>{text(first['statement'])}</p>",
         f"<p class='note'>{text(first['note'])}</p>" if first["note"] else "",

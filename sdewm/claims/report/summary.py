@@ -55,7 +55,8 @@ def table(lines: Sequence[Line]) -> str:
 def _row(line: Line) -> str:
     verdict, (won, tried) = line["verdict"], line["power"]
     found = {name: verdict.get(name) for name in ("interval", "allowed")}
-    searched = " ".join(str(line[name]) for name in ("claim", "case", "statement", "source")).lower()
+    searched = " ".join(str(line[name]) for name in ("claim", "case", "statement", "source"))
+    searched = f"{searched} {line.get('title', '')}".lower()
     data = {
         "claim": line["claim"],
         "group": _group(line).lower(),
@@ -65,7 +66,7 @@ def _row(line: Line) -> str:
     }
     unlike = " class='unlike'" if _fit(line) == FITS[False] else ""
     cells = [
-        f"<td><a href='#{text(line['claim'])}'>{text(line['claim'])}</a></td>",
+        f"<td><a href='#{text(line['claim'])}' title='{text(line.get('title', ''))}'>{text(line['claim'])}</a></td>",
         f"<td>{text(line['case'])}</td>",
         f"<td>{outcome(verdict)}</td>",
         f"<td{unlike}>{text(line['expected'] or 'open')}</td>",
