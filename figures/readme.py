@@ -41,8 +41,7 @@ def condensed(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def verdict_table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """One row a claim in Markdown: how many of its cases have which verdict, and how many of its controls came out
-    the other way.
+    """One row a claim in Markdown: how many cases have which verdict, and how many controls turned out otherwise.
 
     Args:
         lines: as `condensed` makes them.
@@ -60,10 +59,12 @@ def verdict_table(lines: Sequence[Mapping[str, Any]]) -> str:
         controls = f"{turned} of {len(decisive)}" if decisive else ""
         cells = [claim, own[0]["title"], *(str(count) if count else "" for count in counts), controls]
         rows.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
-    cases = (
-        f"{len(lines)} cases of {len({line['claim'] for line in lines})} claims; a number is how many cases of a claim"
+    claims = len({line["claim"] for line in lines})
+    legend = (
+        f"{len(lines)} cases of {claims} claims: how many have which verdict, and of how many that are decided the "
+        "control came out the other way."
     )
-    return "\n".join([*rows, "", f"{cases} have this verdict.", ""])
+    return "\n".join([*rows, "", legend, ""])
 
 
 def replaced(readme: str, table: str) -> str:
