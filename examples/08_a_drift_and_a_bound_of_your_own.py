@@ -53,7 +53,7 @@ with style():
         v = check(bound, Ring(), error, 0.1, 0.6, TimeGrid(8.0, 128), times=times, constants=known, sequential=False)
         print(f"{bound.slip:.3g} r: {v}")
         ax.axhline(most := v.evidence.most[-1], color=colour, ls=ls)
-        ax.text(8, most, f"{bound.slip:.2g} r {v.outcome.value}", color=colour, ha="right", va="bottom")
+        ax.text(8, 1.01 * most, f"{bound.slip:.2g} r {v.outcome.value}", color=colour, ha="right", va="bottom")
     ax.vlines(times, *zip(*((e.lower**0.5, e.upper**0.5) for e in v.evidence.comparisons), strict=True), color="k")
     ax.set(xlabel="time t", ylabel="RMS error", ylim=(0, 1.2 * most), title="bars: what is simulated, 99 % intervals")
     figure.savefig(given.out)

@@ -140,6 +140,8 @@ class Evidence:
             if need < MANY:
                 return f"about {math.ceil(need)} paths in place of {c.n} would show that it holds"
             return "error and bound are the same to within noise: the bound may be attained"
+        if below is not None and math.isclose(value, below, rel_tol=1e-9):
+            return "error and bound are the same to within rounding: the bound may be attained"
         if c.at_most is None or not math.isfinite(c.at_most):
             more = "" if below is not None and c.lower > below else "more paths showed that it does, and "
             return (
