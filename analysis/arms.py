@@ -17,12 +17,12 @@ from sdewm.verdict import Grade, Outcome, Verdict
 from .kit import certified, declared, unchecked
 
 Array = NDArray[np.float64]
-# What the claims say in mathematics: a lower error, and a higher return.
+# What the claims say in mathematics: a lower error, and a higher return, with what is tried than without it.
 RATIO = (
-    r"\mathbb{E}_{\text{seeds}}\log\frac{\operatorname{RMSE}^{\text{tried}}}{\operatorname{RMSE}^{\text{plain}}}"
+    r"\mathbb{E}_{\text{seeds}}\log\frac{\operatorname{RMSE}^{\text{with}}}{\operatorname{RMSE}^{\text{without}}}"
     r"\le\log0.95"
 )
-GAIN = r"\mathbb{E}_{\text{seeds}}\left[\text{return}^{\text{tried}}-\text{return}^{\text{plain}}\right]\ge50"
+GAIN = r"\mathbb{E}_{\text{seeds}}\left[\text{return}^{\text{with}}-\text{return}^{\text{without}}\right]\ge50"
 # The records of one arm, by seed.
 Arm = dict[int, Record]
 Read = Callable[[Record], float]

@@ -32,6 +32,8 @@ GROWTH_LAWS = (
     r"G_N=\left(\frac{\mathbb{E}\,|e_N|^2}{\mathbb{E}\,|e_1|^2}\right)^{1/2},"
     r"\quad G^{\text{zero drift}}_{25}\le\sqrt{25},\quad G^{\text{drift}}_{25}>25"
 )
+# A third case of such claims: the drift error ends larger.
+ENDS_LARGER = r"\frac{\mathbb{E}\,|e^{\text{drift}}_{25}|^2}{\mathbb{E}\,|e^{\text{zero drift}}_{25}|^2}>1"
 # The open-loop error of a model beside that of a baseline.
 BETTER = r"\operatorname{RMSE}_{25}(\text{model})<\operatorname{RMSE}_{25}(\text{baseline})"
 

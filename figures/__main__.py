@@ -22,7 +22,11 @@ NOTATION = (
     "E ℓ(x⁰) = εP + ε²(Q + S/2) + O(ε³), with p = ∇ℓᵀy₁ and c = ∇ℓᵀy₂ + ½ y₁ᵀ∇²ℓ y₁ for each path, P = E p and Q + S/2 "
     "= E c. P′, Q′, S′ are the paper's, as reconstructed. G_k = Dḡ_k; Φ(t, r) is the Jacobian of the rollout from r to "
     "t, and Φξ̃ the first-order response to the error. A missing coefficient is what a form leaves over, extrapolated "
-    "to ε = 0."
+    "to ε = 0. Of bounds: e = x^ε − x⁰; μ is the log-norm and L the spectral norm of Dg, Λ² the largest Σ ‖G_k‖², s "
+    "and s̄ the largest |σ| and (Σ |σ̄_l|²)^½; K is the growth of a step of length h, κ_n that between two paths, F_n a "
+    "step and X_{n,N} the base's rollout from n to N; δ is the size of an initial error, and J the exponents of B1. Of "
+    "trained models: G_N is the growth of the root mean square error from the first step to the N-th, RMSE_N the "
+    "open-loop error N steps ahead, ‖J‖_F the norm of the prior map's Jacobian, W₁ the Wasserstein distance."
 )
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sdewm.claims.settled import settled
+
 MEANING = {
     "holds": "reproduces at this scale",
     "violated": "does not reproduce at this scale",
@@ -35,22 +37,14 @@ def findings(lines: Sequence[Mapping[str, Any]], group: str = "E") -> str:
 
 
 def _counts(lines: Sequence[Mapping[str, Any]]) -> str:
-    outcomes = list(map(_outcome, lines))
+    outcomes = list(map(settled, lines))
     said = [f"{outcomes.count(each)} {word}" for each, word in COUNTED.items() if each in outcomes]
     decisive = outcomes.count("holds") + outcomes.count("violated")
     return f"{decisive} of {len(outcomes)} cases decided: {', '.join(said)}"
 
 
-def _outcome(line: Mapping[str, Any]) -> str:
-    """A case whose control has not come out the other way is open, whatever its own interval says."""
-    found = str(line["verdict"]["outcome"])
-    opposite = {"holds": "violated", "violated": "holds"}.get(found, "")
-    control = (line.get("control") or {}).get("outcome", opposite)
-    return "inconclusive" if opposite and control != opposite else found
-
-
 def _case(line: Mapping[str, Any]) -> str:
-    verdict, control, outcome = line["verdict"], line.get("control") or {}, _outcome(line)
+    verdict, control, outcome = line["verdict"], line.get("control") or {}, settled(line)
     reason = str(verdict["reason"]).partition("; ")[0]
     meaning = MEANING.get(outcome, outcome)
     if outcome != str(verdict["outcome"]):

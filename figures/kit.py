@@ -45,6 +45,11 @@ def row(estimate: Estimate) -> tuple[float, float, float]:
     return (estimate.value, *estimate.interval(LEVEL))
 
 
+def estimates(middle: Iterable[float], low: Iterable[float], high: Iterable[float]) -> list[tuple[float, float, float]]:
+    """Values with the ends of their intervals, as they lie beside a figure."""
+    return [(float(m), float(a), float(b)) for m, a, b in zip(middle, low, high, strict=True)]
+
+
 def log_points(
     ax: Axes, x: Sequence[float], estimates: Sequence[Estimate], index: int, label: str, *, line: bool = True
 ) -> list[tuple[float, float, float]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sdewm.claims import read_verdicts
+from sdewm.claims.settled import settled
 from sdewm.exceptions import InvalidArgument, SdewmError
 from sdewm.run.store import write_whole
 
@@ -18,13 +19,8 @@ ROOT = Path(__file__).parents[1]
 README, RECORD = ROOT / "README.md", RECORDS / "verdicts.json"
 PICTURE, DRAWN = ROOT / "docs" / "_static" / "zero-drift.png", "X7.png"
 BEGIN, END = "<!-- verdicts: made by python -m figures.readme -->\n", "<!-- end of verdicts -->\n"
+GROUPS = ("X", "D", "S", "B", "L", "E")
 OUTCOMES = ("holds", "violated", "inconclusive", "hypothesis fails", "numerical failure")
-HEADS = {"hypothesis fails": "refused", "numerical failure": "failed"}
-OPPOSITE = {
-    "holds": ("violated", "hypothesis fails"),
-    "violated": ("holds",),
-    "hypothesis fails": ("holds", "violated"),
-}
 
 
 def condensed(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -41,30 +37,34 @@ def condensed(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def verdict_table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """One row a claim in Markdown: how many cases have which verdict, and how many controls turned out otherwise.
+    """One row a claim in Markdown: how many of its cases have come to what.
 
     Args:
         lines: as `condensed` makes them.
     """
-    seen = [name for name in OUTCOMES if any(line["outcome"] == name for line in lines)]
-    rows = [
-        "| claim | says | " + " | ".join(HEADS.get(name, name) for name in seen) + " | controls |",
-        "|---|---|" + "---|" * (len(seen) + 1),
-    ]
-    for claim in dict.fromkeys(line["claim"] for line in lines):
-        own = [line for line in lines if line["claim"] == claim]
-        counts = [sum(line["outcome"] == name for line in own) for name in seen]
-        decisive = [line for line in own if line["outcome"] in OPPOSITE]
-        turned = sum(line["control"] in OPPOSITE[line["outcome"]] for line in decisive)
-        controls = f"{turned} of {len(decisive)}" if decisive else ""
-        cells = [claim, own[0]["title"], *(str(count) if count else "" for count in counts), controls]
-        rows.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
-    claims = len({line["claim"] for line in lines})
-    legend = (
-        f"{len(lines)} cases of {claims} claims: how many have which verdict, and of how many that are decided the "
-        "control came out the other way."
-    )
+    found = [{**line, "came to": _settled(line)} for line in lines]
+    seen = [name for name in OUTCOMES if any(line["came to"] == name for line in found)]
+    rows = [f"| claim | says | {' | '.join(seen)} |", "|---|---|" + "---|" * len(seen)]
+    for claim in sorted({line["claim"] for line in found}, key=_order):
+        own = [line for line in found if line["claim"] == claim]
+        counts = [sum(line["came to"] == name for line in own) for name in seen]
+        cells = [claim, own[0]["title"], *(str(count) if count else " " for count in counts)]
+        rows.append(f"| {' | '.join(cells)} |")
+    claims = len({line["claim"] for line in found})
+    weak = sum(line["came to"] != line["outcome"] for line in found)
+    legend = f"{len(lines)} cases of {claims} claims: how many have come to what."
+    legend += f" {weak} are inconclusive because their control did not come out the other way." if weak else ""
     return "\n".join([*rows, "", legend, ""])
+
+
+def _settled(line: Mapping[str, Any]) -> str:
+    return settled({"verdict": {"outcome": line["outcome"]}, "control": {"outcome": line["control"]}})
+
+
+def _order(claim: str) -> tuple[int, int, str]:
+    """X before D, S, B, L and E, and X2 before X10."""
+    group, number, rest = re.fullmatch(r"(\D+)(\d+)(.*)", claim).groups()  # type: ignore[union-attr]
+    return GROUPS.index(group) if group in GROUPS else len(GROUPS), int(number), rest
 
 
 def replaced(readme: str, table: str) -> str:

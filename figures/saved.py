@@ -5,6 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 from sdewm.claims.report import Picture
+from sdewm.claims.report.numbers import marked
 from sdewm.claims.style import style
 from sdewm.run.store import write_whole
 
@@ -21,5 +22,5 @@ def save(name: str, drawing: Drawing, place: Path) -> Picture:
             buffer = BytesIO()
             drawing.figure.savefig(buffer, format=suffix, metadata=metadata)
             write_whole(place / f"{name}.{suffix}", buffer.getvalue())
-    write_whole(place / f"{name}.json", (json.dumps(drawing.data, indent=1, default=float) + "\n").encode())
+    write_whole(place / f"{name}.json", (json.dumps(marked(drawing.data), indent=1, default=float) + "\n").encode())
     return Picture(place / f"{name}.svg", drawing.caption, drawing.data)

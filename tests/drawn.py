@@ -4,28 +4,28 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 Array = Any
 
 
-def numbers_of(figure: Figure) -> Array:
-    """Sizes of all coordinates that are drawn, sorted: of lines, bars, intervals, bands, points and images."""
+def numbers_of(ax: Axes) -> Array:
+    """All coordinates that are drawn on these axes, sorted: of lines, bars, intervals, bands, points and images."""
     found = [np.zeros(1)]
-    for ax in figure.axes:
-        for line in ax.get_lines():
-            found += [_numbers(line.get_xdata(orig=True)), _numbers(line.get_ydata(orig=True))]
-        for patch in ax.patches:
-            if hasattr(patch, "get_height"):
-                x, y, width, height = patch.get_x(), patch.get_y(), patch.get_width(), patch.get_height()
-                found.append(np.array([x, y, width, height, x + width, y + height], dtype=float))
-        for collection in ax.collections:
-            found += [_numbers(collection.get_offsets()), _numbers(collection.get_array())]
-            found += [path.vertices.ravel() for path in collection.get_paths()]
-        found += [_numbers(image.get_array()) for image in ax.images]
+    for line in ax.get_lines():
+        found += [_numbers(line.get_xdata(orig=True)), _numbers(line.get_ydata(orig=True))]
+    for patch in ax.patches:
+        if hasattr(patch, "get_height"):
+            x, y, width, height = patch.get_x(), patch.get_y(), patch.get_width(), patch.get_height()
+            found.append(np.array([x, y, width, height, x + width, y + height], dtype=float))
+    for collection in ax.collections:
+        found += [_numbers(collection.get_offsets()), _numbers(collection.get_array())]
+        found += [path.vertices.ravel() for path in collection.get_paths()]
+    found += [_numbers(image.get_array()) for image in ax.images]
     whole = np.concatenate(found)
-    return np.unique(np.abs(whole[np.isfinite(whole)]))
+    return np.unique(whole[np.isfinite(whole)])
 
 
 def _numbers(values: Any) -> Array:
@@ -33,43 +33,57 @@ def _numbers(values: Any) -> Array:
     return array.astype(float).ravel() if array.dtype.kind in "fiub" else np.zeros(0)
 
 
-def leaves(data: Any, path: str = "") -> Iterator[tuple[str, Array]]:
-    """The series of nested data by their path.
+def leaves(data: Any, path: str = "", ends: bool = True) -> Iterator[tuple[str, list[tuple[float, ...]]]]:
+    """The series of nested data by their path, as lists of estimates (value, low, high) and of single numbers.
 
-    Of (value, low, high) that hold zero, which has no place on a logarithmic axis, the value and the farther end.
+    Args:
+        data: of a drawing.
+        ends: whether intervals are asked for, and not only values.
     """
     if isinstance(data, Mapping):
         for name, value in data.items():
-            yield from leaves(value, f"{path} / {name}" if path else str(name))
-    elif isinstance(data, list | tuple) and data and isinstance(data[0], list | tuple):
-        yield path, np.concatenate([_row(row) for row in data])
-    elif isinstance(data, list | tuple):
-        yield path, _row(data)
-    elif isinstance(data, int | float) and not isinstance(data, bool):
-        yield path, np.array([float(data)])
+            yield from leaves(value, f"{path} / {name}" if path else str(name), ends)
+    elif isinstance(data, list):
+        yield path, [_estimate(each, ends) for each in data]
+    elif isinstance(data, tuple) or (isinstance(data, int | float) and not isinstance(data, bool)):
+        yield path, [_estimate(data, ends)]
 
 
-def _row(row: Any) -> Array:
-    values = np.array([float(v) for v in row])
-    before, ends = values[:-3], values[-3:]
-    if len(values) in (3, 4) and ends[1] <= ends[0] <= ends[2] and ends[1] <= 0.0 <= ends[2]:
-        return np.array([ends[0], ends[np.argmax(np.abs(ends))]])
-    return np.concatenate((before, ends))
+def _estimate(value: Any, ends: bool) -> tuple[float, ...]:
+    if isinstance(value, tuple):
+        return tuple(float(v) for v in value[: None if ends else 1])
+    return (float(value),)
 
 
-def missing(data: Any, figure: Figure) -> dict[str, float]:
-    """By the path of a series, the share of its numbers that are not drawn, where there are any."""
-    drawn, result = numbers_of(figure), {}
-    for path, values in leaves(data):
-        size = np.abs(values[np.isfinite(values)])
-        if not len(size):
-            continue
-        at = np.clip(np.searchsorted(drawn, size), 1, len(drawn) - 1)
-        gap = np.minimum(np.abs(drawn[at] - size), np.abs(drawn[at - 1] - size))
-        absent = gap > 1e-6 * size + 1e-14
-        if absent.any():
-            result[path] = float(absent.mean())
+def missing(data: Any, figure: Figure, ends: bool = True) -> dict[str, float]:
+    """By the path of a series, the share of its numbers that are not drawn on the axes that have most of them.
+
+    Signs count, but on logarithmic axes, which show sizes; there the end of an interval that lies beyond zero has no
+    place. That a series has its own label is not seen.
+    """
+    result = {}
+    drawn = [(numbers_of(ax), "log" in (ax.get_xscale(), ax.get_yscale())) for ax in figure.axes]
+    for path, series in leaves(data, ends=ends):
+        shares = [_absent(series, *each) for each in drawn]
+        if min(shares) > 0.0:
+            result[path] = min(shares)
     return result
+
+
+def _absent(series: list[tuple[float, ...]], drawn: Array, logarithmic: bool) -> float:
+    numbers = []
+    for each in series:
+        value, *rest = each
+        if logarithmic and len(rest) == 2 and rest[0] <= 0.0 <= rest[1]:
+            rest = [max(each, key=abs)]
+        numbers += [v for v in (value, *rest) if np.isfinite(v)]
+    if not numbers:
+        return 0.0
+    known = np.unique(np.concatenate((drawn, np.abs(drawn)))) if logarithmic else drawn
+    wanted = np.abs(numbers) if logarithmic else np.array(numbers)
+    at = np.clip(np.searchsorted(known, wanted), 1, len(known) - 1)
+    gap = np.minimum(np.abs(known[at] - wanted), np.abs(known[at - 1] - wanted))
+    return float((gap > 1e-6 * np.abs(wanted) + 1e-14).mean())
 
 
 def luminance(colour: Any) -> float:

@@ -40,7 +40,7 @@ class Compounds(Claim):
     swapped: bool = False
 
     id = "E2-agent"
-    title = "Drift errors cost an agent more than zero-drift errors"
+    title = "Drift errors compound and cost an agent return"
     statement = (
         "In agents on cartpole-swingup, errors of equal whitened one-step size in the latent z: over 25 steps that "
         "are imagined under the policy (a) a zero-drift error grows at most like √N, (b) a drift error by more than N; "
@@ -49,7 +49,10 @@ class Compounds(Claim):
     )
     cases = CASES
     source = PAPER + ": drift errors accumulate over a rollout, zero-drift errors do not"
-    formula = GROWTH_LAWS
+    formula = (
+        GROWTH_LAWS + "\n"
+        r"\mathbb{E}_{\text{seeds}}\left[\text{return lost to drift}-\text{return lost to zero drift}\right]\ge50"
+    )
     assumes = (
         certified("held-out episodes", "played with seeds of their own"),
         unchecked("normal differences", "Student's interval over the training seeds"),

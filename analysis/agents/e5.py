@@ -25,7 +25,7 @@ class PenaltySpeeds(AgentArms):
     )
     cases = (TASK,)
     source = PAPER + ": Jacobian regularisation accelerates convergence"
-    formula = GAIN
+    formula = GAIN.replace("return", "mean return while training")
     note = "Protocol: analysis/protocol/agents.md. At equal environment steps and equal gradient steps."
     pair = ("plain", "penalty, prior map")
 

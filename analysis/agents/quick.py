@@ -65,7 +65,11 @@ class PlaysAgain(Claim):
     )
     cases = (*SHIPPED, AGAIN)
     source = "a check of the records"
-    formula = r"\left|\text{return}-\text{return on record}\right|\le10"
+    formula = (
+        r"\mathbb{E}_{\text{episodes}}\left|\text{return}-\text{return on record}\right|\le10"
+        "\n"
+        r"\log\operatorname{RMSE}_5^{\text{trained again}}\in\text{prediction interval of the seeds on record}"
+    )
     assumes = (unchecked("same rounding", "other machines round otherwise; ten points of 1000 are allowed"),)
     note = "The records of claims about agents are made by `make reproduce-agents`, in over an hour."
 

@@ -36,7 +36,7 @@ class Quantiles(Claim):
     swapped: bool = False
 
     id = "B7"
-    title = "Gaussian quantiles of the error"
+    title = "Quantiles of the error lie below the Gaussian bound"
     statement = (
         "Base without noise, σ = 0, e₀ = 0, σ̄ constant: P(|e| > E|e| + a) ≤ exp(−a²/(2ε²v²)) with v² = ‖σ̄‖² (e^{2μt} − "
         "1)/(2μ), here its version for Euler's steps, at a = kεv, k = ½, 1, …, 3, all of them together."

@@ -31,7 +31,7 @@ class TelescopingSum(Claim):
     exchanged: bool = False
 
     id = "B5"
-    title = "The error as a telescoping sum, and linearised"
+    title = "The error is a sum of local errors, exactly and linearised"
     statement = (
         "On every path and at every ε the error e_N = x^ε_N − x⁰_N equals, to 1e-12 of its root mean square, the sum "
         "of what the initial error and the error of each step have become at the end, as differences of base rollouts "
@@ -41,8 +41,10 @@ class TelescopingSum(Claim):
     cases = ("the identity", "linearised form")
     source = "Alekseev 1961, Gröbner 1960, in discrete time"
     formula = (
-        r"e_N=\sum_{n=1}^N\left[F_{N,n}(x^\varepsilon_n)-F_{N,n}\left(F_{n,n-1}(x^\varepsilon_{n"
-        r"-1})\right)\right]+F_{N,0}(x^\varepsilon_0)-F_{N,0}(x^0_0)"
+        r"e_N=X_{0,N}(x^\varepsilon_0)-X_{0,N}(x^0_0)+\sum_{n<N}\left[X_{n+1,N}(F^\varepsilon_n(x^\varepsilon_n))"
+        r"-X_{n+1,N}(F_n(x^\varepsilon_n))\right]"
+        "\n"
+        r"e_N=\Phi_{0,N}\,e_0+\sum_{n<N}\Phi_{n+1,N}\left(F^\varepsilon_n-F_n\right)(x^\varepsilon_n)\quad\text{(linearised)}"
     )
     assumes = (certified("one derivative", "all steps are smooth, by construction; only the linearised form needs it"),)
     note = (

@@ -27,7 +27,7 @@ class Bracket(Claim):
     exchanged: bool = False
 
     id = "B10"
-    title = "Kreiss's bracket of the transient growth"
+    title = "Transient growth lies in Kreiss's bracket"
     statement = (
         "For a stable matrix of dimension n, Kreiss's constant K = sup over Re z > 0 of Re z ‖(zI − A)⁻¹‖ brackets "
         "the transient growth: K ≤ sup over t of ‖exp(At)‖ ≤ e n K, on random non-normal matrices."

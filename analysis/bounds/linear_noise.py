@@ -53,7 +53,7 @@ class LinearNoiseRatio(Claim):
     swapped: bool = False
 
     id = "B6"
-    title = "The linear noise approximation"
+    title = "The linear noise approximation is right to 10 %"
     statement = (
         "The linear noise approximation C' = AC + CAᵀ + ε²σ̄σ̄ᵀ predicts the root mean square error to 10 %: for dx = "
         "(x − x³) dt from 0, ε = 0.05, (truth) / (tr C)^½ is in [0.9, 1.1]."

@@ -105,7 +105,7 @@ class LogNormBound(Claim):
     swapped: bool = False
 
     id = "B3"
-    title = "The log-norm bound"
+    title = "The log-norm bound is true, and tight for contracting normal drifts"
     statement = (
         "On Lipschitz systems the root mean square error of Euler steps is at most the discrete log-norm bound, r² ← "
         "(K r + hεs)² + h (Λ²r² + 2‖ρ‖Λrεs̄ + ε²s̄²) with K² = 1 + 2hμ + h²L² or K = sup ‖I + h Dg‖, at t = 1, 2 and "

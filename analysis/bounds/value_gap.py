@@ -35,7 +35,7 @@ class Values(Claim):
     swapped: bool = False
 
     id = "B8"
-    title = "The gap of values between two models"
+    title = "The gap of values is within its bound, which is attained"
     statement = (
         "The values of a policy in two models differ by at most ε_r/(1 − γ) + L_r δ/(1 − γκ) + L_r γ d/((1 − γ)(1 − "
         "γκ)) if γκ < 1, and its action values at a common action by the last term, where rewards and initial latents "
@@ -61,7 +61,8 @@ class Values(Claim):
     def hypotheses(self, case: str) -> Sequence[Hypothesis]:
         expands = case.endswith("≥ 1") and not self.swapped
         fails = Hypothesis("γκ < 1", Status.FAILS, "κ = 1.05 and γ = 0.96 are given", declared=True)
-        exact = "exact: distribution functions of neighbouring states, or the loop's own slope"
+        chain = "exact, from the distribution functions of neighbouring states"
+        exact = chain if case.startswith("finite") else "the affine loop's own slope"
         return (fails if expands else certified("γκ < 1", exact), certified("Lipschitz reward and transition", exact))
 
     def cells(self, case: str, scale: float, seed: int, drawn: bool) -> Sequence[Cell]:

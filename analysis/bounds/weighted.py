@@ -53,7 +53,7 @@ class WeightedBoundHolds(Claim):
     swapped: bool = False
 
     id = "B4"
-    title = "Weighted norms where the log-norm fails"
+    title = "A weighted norm bounds errors where the log-norm cannot"
     statement = (
         "For S1, dx = [[−1, 10], [0, −1.5]] x dt + 0.3 x dB¹ + 0.5 e₂ dB² with 2μ + Λ² > 0, some weight M has MA + AᵀM "
         "+ ΣGᵀMG ⪯ 2νM with ν < 0; the least of the bounds of a few weights is above the error at t = 1, …, 8, and "

@@ -46,7 +46,7 @@ class DriftError(Claim):
     swapped: bool = False
 
     id = "X14"
-    title = "Errors with a drift"
+    title = "The formula for errors with a drift is right, whole and bare"
     statement = (
         "For an error with a drift: the formula is right to second order (the missing coefficients of ε and ε² are "
         "within 5 % of the path-wise size of its own); and R(σ) + R(−σ) is of second order in ε."

@@ -30,7 +30,7 @@ class FourBlocks(Claim):
     swapped: bool = False
 
     id = "X13"
-    title = "The form without Itô corrections on the four blocks"
+    title = "The expansion without Itô corrections is right on the four blocks"
     statement = (
         "In the four blocks z (posterior), h (sequence), z̃ (predictor), õ (decoder) with a zero-drift error in z, the "
         "form without Itô corrections gives P and S: the differences to the measured coefficients are within 5 % of "

@@ -73,7 +73,7 @@ class AtTheKink(Claim):
     sharpness: float | None = None
 
     id = "X11"
-    title = "A second-order effect at a kink"
+    title = "The effect is of second order at a kink too"
     statement = (
         "For a base without noise and a zero-drift error, E ℓ(x^ε) − E ℓ(x⁰) = O(ε²) also at a kink: its slope in log "
         "ε exceeds 1.5."

@@ -42,14 +42,17 @@ class NoSecondCorrection(OrderClaim):
     form: str = "without ito_correction"
 
     id = "X5"
-    title = "Independent noise, without the second Itô correction"
+    title = "Under independent noise Q needs no Itô correction"
     statement = (
         "Under independent noise Q needs no Itô correction −G_k ½D²ḡ_k[y₁, y₁]: the coefficient of ε² that the form "
         "without it misses is within 5 % of E |c|."
     )
     cases = ("dx = √(1+x²) dB + ε dW, loss x",)
     source = PAPER
-    formula = r"\mathbb{E}\,\nabla\ell(x_t)^\top\int_0^t\Phi(t,r)\sum_kG_k\,\tfrac12D^2\bar g_k[y_1,y_1]\,dr=0"
+    formula = (
+        r"\rho=0\;\Longrightarrow\;\mathbb{E}\,\nabla\ell(x_t)^\top\int_0^t\Phi(t,r)\sum_kG_k\,"
+        r"\tfrac12D^2\bar g_k[y_1,y_1]\,dr=0"
+    )
     note = (
         "Here R = 0 at every ε. The form is the paper's as reconstructed, in its general reading. Not affected: bases "
         "with Σ G_k D²ḡ_k = 0, such as affine diffusions, and P and S of any base under independent noise."
@@ -88,7 +91,7 @@ class LeftOutTerms(OrderClaim):
     complete: bool = False
 
     id = "X6"
-    title = "The second variation with a term left out"
+    title = "A term of the second variation may be left out"
     statement = (
         "Q is right although a term is left out of y₂: the coefficient of ε² that the form misses is within 5 % of E "
         "|c|."

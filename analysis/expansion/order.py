@@ -66,7 +66,7 @@ class SecondOrder(OrderClaim):
     form: str = "ito"
 
     id = "X2"
-    title = "The second-order expansion with all terms"
+    title = "The second-order expansion with all its terms is right"
     statement = (
         "E ℓ(x^ε) − E ℓ(x⁰) = εP + ε²(Q + S/2) + O(ε³): the coefficients of ε and of ε² that the formula misses are "
         "within 5 % of the path-wise size of those it has."

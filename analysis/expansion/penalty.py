@@ -67,8 +67,8 @@ class PenaltyAtInterpolation(Claim):
     cases = ("twelve systems",)
     source = PAPER + ": zero-drift errors act as implicit regularisation of the Jacobian"
     formula = (
-        r"R(\varepsilon)=\frac{\varepsilon^2}{2}\,\mathbb{E}\int_0^t"
-        r"\left\|\Phi(t,r)\,\bar\sigma(x_r)\right\|_F^2dr+O(\varepsilon^3)"
+        r"\sigma=0,\;\rho=0,\;\ell(x)=\tfrac12|x-x^0_t|^2\;\Longrightarrow\;R(\varepsilon)=\frac{\varepsilon^2}{2}"
+        r"\,\mathbb{E}\int_0^t\left\|\Phi(t,r)\,\bar\sigma(r,x^0_r)\right\|_F^2dr+O(\varepsilon^3)"
     )
     note = (
         "Φ(t,r) is the Jacobian of the rollout, noise included; the error's own noise is averaged out exactly. Away "

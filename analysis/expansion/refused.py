@@ -63,7 +63,7 @@ class NotApplicable(Claim):
     harmless: bool = False
 
     id = "X12"
-    title = "The expansion beyond its hypotheses on growth"
+    title = "The expansion holds for losses and drifts that grow too fast"
     statement = "E ℓ(x^ε) − E ℓ(x⁰) = εP + ε²(Q + S/2) + O(ε³) for a loss like eˣ, or a drift like x + x³."
     cases = (
         "exponential loss, declared",
@@ -151,7 +151,7 @@ class CategoricalLatents(Claim):
     gaussian: bool = False
 
     id = "D1"
-    title = "A path-wise expansion for categorical latents"
+    title = "Categorical latents have a path-wise expansion"
     statement = (
         "The path-wise expansion x^ε = x⁰ + εy₁ + ε²y₂ + O(ε³) for a recurrent model with categorical latents, under "
         "common random numbers."

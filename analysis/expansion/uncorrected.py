@@ -33,7 +33,7 @@ class UncorrectedForm(Claim):
     form: str = "uncorrected"
 
     id = "X3"
-    title = "The expansion without Itô corrections"
+    title = "The expansion without Itô corrections is right"
     statement = (
         "The expansion without Itô corrections (P', S') gives the first- and second-order coefficients of the loss "
         "under shared, multiplicative noise: the difference to the measured coefficient is within 5 % of its path-wise "
@@ -91,7 +91,7 @@ class WhereItIsRight(Claim):
     broken: bool = False
 
     id = "X4"
-    title = "Where the form without Itô corrections is right"
+    title = "The expansion without Itô corrections is right where Σ ρ Dḡ σ̄ = 0"
     statement = (
         "Where Σ ρ_kl Dḡ_k σ̄_l = 0, the form without Itô corrections gives P and S: the differences to the measured "
         "coefficients are within 5 % of their path-wise root mean square."

@@ -48,7 +48,7 @@ class HandWritten(Claim):
     form: str = "ito"
 
     id = "X1"
-    title = "Hand-written variations against automatic differentiation"
+    title = "The hand-written variations are the derivatives of the step"
     statement = (
         "The hand-written equations of y₁ and y₂ equal the first and half the second derivative of the simulated step "
         "in ε, by automatic differentiation, to 1e-12 of their size; and the root mean square remainder of the loss is "

@@ -14,7 +14,7 @@ from sdewm.verdict import Verdict
 
 from ..arms import Array, complete
 from ..growth import AT_MOST, DRIFT, MORE, STEPS, ZERO, judge_growth
-from ..kit import GROWTH_LAWS, PAPER, certified, unchecked
+from ..kit import ENDS_LARGER, GROWTH_LAWS, PAPER, certified, unchecked
 from .measure import compute
 from .reading import of_arm
 from .setting import MODELS, TASKS, cells
@@ -45,7 +45,7 @@ class Compounds(Claim):
     )
     cases = CASES
     source = PAPER + ": drift errors accumulate over a rollout, zero-drift errors do not"
-    formula = GROWTH_LAWS
+    formula = GROWTH_LAWS + "\n" + ENDS_LARGER
     assumes = (
         certified("held-out episodes", "collected with seeds of their own; each counts once"),
         unchecked("normal differences", "Student's interval over the training seeds"),

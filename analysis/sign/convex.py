@@ -45,7 +45,7 @@ class AlwaysPositive(Claim):
     )
     note = (
         "The statement is the paper's as reconstructed, for all convex losses. Not affected: affine drifts with "
-        "independent noise (S2), and interpolation, y = x⁰ (S3). By R4 the sign changes where (y − x_t) E y₂ = ½ Var "
+        "independent noise (S2), and interpolation, y = x⁰ (S3). The sign changes where (y − x_t) E y₂ = ½ Var "
         "y₁."
     )
 
@@ -88,7 +88,7 @@ class AlwaysPositive(Claim):
 
 
 def _threshold(drift: str, x0: float, t: float) -> dict[str, float]:
-    """x_t, E y₂ and Var y₁ of the base without noise, from their equations; R4 follows from them."""
+    """x_t, E y₂ and Var y₁ of the base without noise, from their equations; where the sign changes follows."""
 
     def equations(_: float, state: Sequence[float]) -> list[float]:
         x, variance, mean = state
@@ -107,13 +107,16 @@ class PositiveCases(Claim):
     drift: str = "affine"
 
     id = "S2"
-    title = "A zero-drift error raises a convex loss: affine cases"
+    title = "A zero-drift error raises a convex loss in affine cases"
     statement = (
         "A zero-drift error with independent noise raises every convex loss, R(ε) ≥ 0 at ε = 0.1, 0.4 and 1.6, if (R1) "
         "drift and diffusion of the base are affine, or (R2) the state has one dimension and the drift is affine."
     )
     cases = ("R1: affine base, two dimensions", "R2: any diffusion, one dimension")
-    source = "conditional Jensen inequality: given B, x^ε is a mean-preserving spread of x⁰"
+    source = (
+        "R1: conditional Jensen inequality, given B, x^ε is a mean-preserving spread of x⁰; R2: diffusions with one "
+        "affine drift in convex order, Hajek 1985"
+    )
     formula = (
         r"\sigma=0,\;\rho=0,\;\ell\;\text{convex}\;\Longrightarrow\;R(\varepsilon)\ge0"
         r"\quad\text{if (R1)}\;g,\bar g\;\text{affine, or (R2)}\;n=1,\;g\;\text{affine}"

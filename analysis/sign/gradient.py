@@ -53,21 +53,22 @@ class PushesTheGainDown(Claim):
     exchanged: bool = False
 
     id = "S4"
-    title = "A zero-drift error in training shrinks the gain"
+    title = "Training under a zero-drift error shrinks the gain"
     statement = (
-        "Training under a zero-drift error shrinks the gain of dx = ax dt + (bx + εc) dB, as a Jacobian penalty would: "
-        "dR/da > 0 for ℓ = x², c = −1, ε = 0.2."
+        "Training under a zero-drift error shrinks the gain of dx = ax dt + (bx + εc) dB (shared noise) or of dx = ax "
+        "dt + bx dB + εc dW (independent noise), as a Jacobian penalty would: dR/da > 0 for ℓ = x², c = −1, ε = 0.2."
     )
     cases = ("shared noise", "independent noise")
     source = PAPER + ": zero-drift errors regularise the Jacobian"
     formula = (
         r"\frac{d}{da}\left(\mathbb{E}\,(x^\varepsilon_t)^2-\mathbb{E}\,(x^0_t)^2\right)>0"
-        r"\quad\text{for}\quad dx=ax\,dt+(bx+\varepsilon c)\,dB"
+        "\n"
+        r"dx=ax\,dt+(bx+\varepsilon c)\,dB\;\text{(shared)},\quad "
+        r"dx=ax\,dt+bx\,dB+\varepsilon c\,dW\;\text{(independent)}"
     )
     assumes = (
         certified(
-            "derivative under the expectation",
-            "the closed moment equations, in symbols, give the same derivative in the limit of small steps",
+            "derivative under the expectation", "a polynomial loss of linear steps: both sides are polynomials in a"
         ),
         certified("zero drift", "σ = 0, by construction"),
     )

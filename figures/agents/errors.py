@@ -1,5 +1,7 @@
 """E6: open-loop error of agents' models against the horizon."""
 
+from typing import Any
+
 import numpy as np
 
 from sdewm.claims.style import new_figure, style
@@ -13,7 +15,7 @@ WHERE = {"own": "episodes of its own policy", "random": "episodes of random acti
 def draw_prediction(cases: Cases) -> Drawing:
     """On what the agent's own policy visits, and on common episodes."""
     arms = arms_of(records_of(cases), ("plain", "penalty, prior map", "penalty, filter map"))
-    data: dict[str, dict[str, list[float]]] = {}
+    data: dict[str, dict[str, Any]] = {}
     with style():
         figure, axes = new_figure(7.4, 3.4, columns=2)
         for ax, (where, title) in zip(axes, WHERE.items(), strict=True):

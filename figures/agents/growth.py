@@ -1,5 +1,7 @@
 """E2: errors in imagined rollouts under the policy, and what injected errors cost."""
 
+from typing import Any
+
 import numpy as np
 
 from sdewm.claims.style import COLOURS, new_figure, style
@@ -14,7 +16,7 @@ KINDS = ("zero drift", "drift")
 def draw_compounding(cases: Cases) -> Drawing:
     """Growth against the laws of addition, and return against the size of the error."""
     found = arms_of(records_of(cases), ("plain",))["plain"]
-    data: dict[str, list[float]] = {}
+    data: dict[str, Any] = {}
     with style():
         figure, (left, right) = new_figure(7.4, 3.4, columns=2)
         for i, kind in enumerate(KINDS):

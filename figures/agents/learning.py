@@ -1,6 +1,7 @@
 """L7, E4 and E5: learning curves."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def draw_speed(cases: Cases) -> Drawing:
 def _draw(cases: Cases, names: Sequence[str]) -> Drawing:
     records = records_of(cases)
     arms = arms_of(records, names)
-    data: dict[str, list[float]] = {}
+    data: dict[str, Any] = {}
     with style():
         figure, (left, right) = new_figure(7.4, 3.4, columns=2)
         for i, (name, found) in enumerate(arms.items()):

@@ -11,7 +11,7 @@ from sdewm.claims.style import COLOURS
 from sdewm.run import Record
 from sdewm.stats import student_interval
 
-from ..kit import LEVEL, Cases
+from ..kit import LEVEL, Cases, estimates
 
 Array = NDArray[np.float64]
 TASK = "cartpole-swingup"
@@ -40,7 +40,9 @@ def mean_returns(found: Sequence[Record], key: str) -> Array:
     return np.array([np.mean(record.values["returns"][key]) for record in found])
 
 
-def line(ax: Axes, x: Array, rows: Array, index: int, label: str, *, marks: bool = True) -> list[float]:
+def line(
+    ax: Axes, x: Array, rows: Array, index: int, label: str, *, marks: bool = True
+) -> list[tuple[float, float, float]]:
     """A line of means over seeds (rows) with their intervals: bars where there are marks, else a band."""
     ends = np.array([student_interval(column, LEVEL) for column in rows.T])
     middle, colour = rows.mean(0), COLOURS[index % len(COLOURS)]
@@ -51,4 +53,4 @@ def line(ax: Axes, x: Array, rows: Array, index: int, label: str, *, marks: bool
     else:
         ax.fill_between(x, ends[:, 0], ends[:, 1], color=colour, alpha=0.18, lw=0)
         ax.plot(x, middle, color=colour, ls=ls, label=label)
-    return [float(value) for value in middle]
+    return estimates(middle, ends[:, 0], ends[:, 1])

@@ -1,6 +1,7 @@
 """E1 and E3: return on perturbed observations against the strength of the perturbation."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def draw_penalties(cases: Cases) -> Drawing:
 
 def _draw(cases: Cases, names: Sequence[str]) -> Drawing:
     arms = arms_of(records_of(cases), names)
-    data: dict[str, dict[str, list[float]]] = {}
+    data: dict[str, dict[str, Any]] = {}
     with style():
         figure, axes = new_figure(7.4, 3.1, columns=3)
         for ax, (kind, label) in zip(axes, KINDS.items(), strict=True):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sdewm.claims.style import COLOURS, MARKERS, new_figure, style
 from sdewm.run import Record
 
-from ..kit import Cases, Drawing
+from ..kit import Cases, Drawing, estimates
 
 _FORMS = {
     "expected supremum": "expected supremum",
@@ -34,7 +34,7 @@ def draw_expected_sup(cases: Cases) -> Drawing:
                 ax.errorbar(
                     x, middle, high - middle, fmt=MARKERS[i], ms=2.5, color=COLOURS[i], label=f"{label}, Euler's steps"
                 )
-                data[letter][form] = [low.tolist(), high.tolist()]
+                data[letter][form] = estimates(middle, low, high)
                 data[letter][f"{form}, closed form"] = exact.tolist()
             ax.set_xlabel({"M": "largest gain M", "b": "strength of the noise b"}[letter])
             # Few members, each with its own tick.

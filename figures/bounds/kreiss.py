@@ -7,7 +7,7 @@ import numpy as np
 
 from sdewm.claims.style import COLOURS, MARKERS, new_figure, style
 
-from ..kit import Cases, Drawing
+from ..kit import Cases, Drawing, estimates
 
 
 def draw_kreiss(cases: Cases) -> Drawing:
@@ -31,8 +31,7 @@ def draw_kreiss(cases: Cases) -> Drawing:
             at = n == dim
             x, y = np.sqrt(k_low * k_high)[at], np.sqrt(low * high)[at] / np.sqrt(k_low * k_high)[at]
             sides = np.stack((y - low[at] / k_high[at], high[at] / k_low[at] - y))
-            ratios = np.stack((y, y - sides[0], y + sides[1]), axis=1)
-            data[f"n = {dim:g}"] = {"K": x.tolist(), "growth over K": ratios.tolist()}
+            data[f"n = {dim:g}"] = {"K": x.tolist(), "growth over K": estimates(y, y - sides[0], y + sides[1])}
             ax.errorbar(x, y, sides, fmt=MARKERS[i], color=COLOURS[i], label=f"n = {dim:g}")
             ax.axhline(math.e * dim, color=COLOURS[i], ls=":", lw=1.2)
             ax.annotate(

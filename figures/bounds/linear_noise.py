@@ -1,18 +1,20 @@
 """B6: the truth over the linear noise approximation, against the horizon."""
 
+from typing import Any
+
 import numpy as np
 
 from sdewm.claims.style import COLOURS, new_figure, style
 from sdewm.estimate import Moments
 from sdewm.run import Record
 
-from ..kit import LEVEL, Cases, Drawing
+from ..kit import LEVEL, Cases, Drawing, estimates
 
 
 def draw_linear_noise(cases: Cases) -> Drawing:
     """B6: ratios with their closed form."""
     long = {case: records[0] for case, (_, records) in cases.items() if len(records[0].key["settings"]["horizons"]) > 1}
-    data: dict[str, list[float] | list[tuple[float, ...]]] = {}
+    data: dict[str, Any] = {}
     with style():
         figure, (ax,) = new_figure(5.4, 3.6)
         ax.axhspan(0.9, 1.1, color=COLOURS[2], alpha=0.15, lw=0, label="allowed, ±10 %")
@@ -30,7 +32,7 @@ def draw_linear_noise(cases: Cases) -> Drawing:
                 rows = np.array([_ratio(record, k) for k in range(len(horizons))])
                 bars = [rows[:, 0] - rows[:, 1], rows[:, 2] - rows[:, 0]]
                 ax.errorbar(horizons, rows[:, 0], bars, fmt="s--", color=COLOURS[i], label=f"{kind} ε dW, simulated")
-                data[kind] = [tuple(row) for row in rows.tolist()]
+                data[kind] = estimates(*rows.T)
         ax.set_ylim(0.0, 1.2)
         ax.set_xlabel("horizon T")
         ax.set_ylabel("RMS error, truth / approximation")

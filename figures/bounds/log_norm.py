@@ -7,7 +7,7 @@ import numpy as np
 from sdewm.claims.style import COLOURS, MARKERS, new_figure, style
 from sdewm.run import Record
 
-from ..kit import Cases, Drawing, legend_below
+from ..kit import Cases, Drawing, estimates, legend_below
 
 NAMES = {
     "Frobenius": "Gronwall, Frobenius",
@@ -54,7 +54,7 @@ def draw_log_norm(cases: Cases) -> Drawing:
                 rows = ratios(record, error, rule)
                 dashed = "--" if rule == "weighted" else "-"
                 ax.plot(times, rows[:, 0], color=COLOURS[i], ls=dashed, marker=MARKERS[i], markevery=(3, 4), label=name)
-                data[title][rule] = rows.tolist()
+                data[title][rule] = estimates(*rows.T)
             ax.axhline(1.0, color="black", ls=":", lw=1.0)
             ax.set_yscale("log")
             ax.set_ylim(bottom=0.7)

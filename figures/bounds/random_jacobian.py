@@ -6,7 +6,7 @@ import numpy as np
 
 from sdewm.claims.style import COLOURS, MARKERS, new_figure, style
 
-from ..kit import Cases, Drawing
+from ..kit import Cases, Drawing, estimates
 
 _FORMS = {"bound": ("-", "the bound"), "wrong form": ("--", "wrong form")}
 _WRONG = {"linear": "noise left out"}
@@ -33,7 +33,7 @@ def draw_random_jacobian(cases: Cases) -> Drawing:
                     colour = COLOURS[2 * (form != "bound") + i]
                     name = label if form == "bound" else wrong
                     ax.errorbar(t, ratio, bars, fmt=MARKERS[i], ls=line, color=colour, label=f"{name}, p = {p:g}")
-                    data[case][f"{form}, p = {p:g}"] = [low.tolist(), ratio.tolist(), high.tolist()]
+                    data[case][f"{form}, p = {p:g}"] = estimates(ratio, low, high)
             ax.set_yscale("log")
             ax.set_xlabel("t")
             ax.set_title(case.replace(", ", ",\n"))

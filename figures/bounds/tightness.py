@@ -6,7 +6,7 @@ import numpy as np
 
 from sdewm.claims.style import COLOURS, GREY, MARKERS, new_figure, style
 
-from ..kit import Cases, Drawing
+from ..kit import Cases, Drawing, estimates
 from .log_norm import NAMES, ratios, systems
 
 ERRORS = ("initial", "drift and diffusion")
@@ -58,7 +58,7 @@ def draw_tightness(cases: Cases) -> Drawing:
                         mfc=fill,
                         label=name if record is next(iter(found.values())) else None,
                     )
-                data[f"{error}, {rule}"] = dict(zip(found, rows.tolist(), strict=True))
+                data[f"{error}, {rule}"] = dict(zip(found, estimates(*rows.T), strict=True))
                 seen = [(EXPECTED.get((s, error), {}).get(rule), y) for s, y in zip(found, at, strict=True)]
                 crosses = [(x, y) for x, y in seen if x is not None]
                 if crosses:

@@ -6,7 +6,7 @@ import numpy as np
 
 from sdewm.claims.style import COLOURS, GREY, MARKERS, new_figure, style
 
-from ..kit import Cases, Drawing
+from ..kit import Cases, Drawing, estimates
 from .log_norm import ratios
 
 
@@ -23,7 +23,7 @@ def draw_weighted(cases: Cases) -> Drawing:
             for i, (rule, name) in enumerate((("log-norm", "log-norm bound"), ("weighted", "least over weights"))):
                 rows = ratios(record, error, rule)
                 ax.plot(times, rows[:, 0], color=COLOURS[i], marker=MARKERS[i], markevery=(3, 4), label=name)
-                data[error][rule] = rows.tolist()
+                data[error][rule] = estimates(*rows.T)
             ax.axvline(record.values[f"{error}, crossing"], color=GREY, ls="--", lw=1.0)
             ax.annotate(
                 f"a weight is better\nfrom t = {record.values[f'{error}, crossing']:.2f}",

@@ -1,5 +1,7 @@
 """X7 and X8: the first-order effect of a zero-drift error, and its dependence on the correlation."""
 
+from typing import Any
+
 import numpy as np
 
 from sdewm.claims.style import COLOURS, GREY, MARKERS, new_figure, style
@@ -11,12 +13,12 @@ def draw_zero_drift(cases: Cases) -> Drawing:
     """X7: the measured effect of a zero-drift error against its size, in the 2 × 2 design."""
     with style():
         figure, (ax,) = new_figure(5.4, 3.7)
-        data: dict[str, list[tuple[float, float, float, float]]] = {}
+        data: dict[str, dict[str, list[Any]]] = {}
         sizes = np.array(next(iter(cases.values()))[1][0].key["settings"]["sizes"])
         for i, (case, (_, records)) in enumerate(cases.items()):
             _, *effects, _ = moments_of(records).estimates()
             rows = [(float(eps), e.value, *e.interval(LEVEL)) for eps, e in zip(sizes, effects, strict=True)]
-            data[case] = rows
+            data[case] = {"ε": sizes.tolist(), "effect": [tuple(each[1:]) for each in rows]}
             values = np.array(rows)
             # On a logarithmic axis only what differs from zero can be drawn; an open marker says that zero is inside.
             clear = (values[:, 2] > 0) | (values[:, 3] < 0)
@@ -30,8 +32,8 @@ def draw_zero_drift(cases: Cases) -> Drawing:
             ax.plot(nudged[~clear], size[~clear], MARKERS[i], mfc="white", color=COLOURS[i])
         ax.set_xscale("log")
         ax.set_yscale("log")
-        first = abs(data["shared noise, random base"][0][1])
-        last = max(abs(rows[-1][1]) for case, rows in data.items() if case != "shared noise, random base")
+        first = abs(data["shared noise, random base"]["effect"][0][0])
+        last = max(abs(own["effect"][-1][0]) for case, own in data.items() if case != "shared noise, random base")
         for slope, anchor, start in ((1, first * 1.7, sizes[0]), (2, last * 0.45, sizes[-1])):
             ax.plot(sizes, anchor * (sizes / start) ** slope, color=GREY, ls=":", lw=1.1)
             at = 1
@@ -88,4 +90,4 @@ def draw_correlation(cases: Cases) -> Drawing:
         f"and loss x⁴/4 − 0.3x, {settings['paths']} common paths; bars are 95 % intervals. Independent noise, ρ = 0, "
         f"has no first-order effect; with shared noise it flips its sign with that of σ̄."
     )
-    return Drawing(figure, caption, {"rows": rows})
+    return Drawing(figure, caption, {"ρ": [r[0] for r in rows], "odd part of R/ε": [tuple(r[1:]) for r in rows]})

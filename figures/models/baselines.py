@@ -1,5 +1,7 @@
 """L4: open-loop error of both models on both tasks against the horizon."""
 
+from typing import Any
+
 import numpy as np
 
 from sdewm.claims.style import COLOURS, new_figure, style
@@ -13,18 +15,18 @@ BASELINES = ("mean", "persistence", "ridge")
 def draw_baselines(cases: Cases) -> Drawing:
     """Both models with the interval over seeds, and what simple predictors reach."""
     records = records_of(cases)
-    data: dict[str, dict[str, list[float]]] = {}
+    data: dict[str, dict[str, Any]] = {}
     with style():
         figure, axes = new_figure(7.2, 3.2, columns=2)
         for ax, task in zip(axes, TASKS, strict=True):
-            own: dict[str, list[float]] = {}
+            own: dict[str, Any] = {}
             ends: list[tuple[float, str, str]] = []
             for i, model in enumerate(MODELS):
                 found = arm(records, "plain", task, model)
                 rows = np.sqrt(np.array([record.arrays[f"horizon/{model}"] for record in found]))
                 steps = np.arange(1, rows.shape[1] + 1)
                 own[model] = band(ax, steps, rows, COLOURS[i], ls=("-", "--")[i])
-                ends.append((own[model][-1], model, COLOURS[i]))
+                ends.append((own[model][-1][0], model, COLOURS[i]))
             for i, name in enumerate(BASELINES):
                 values = np.sqrt(found[0].arrays[f"horizon/{name}"])
                 ax.plot(steps, values, color=COLOURS[i + 2], ls=("-.", ":", (0, (5, 1)))[i], lw=1.1)

@@ -1,5 +1,7 @@
 """E2: growth of drift and zero-drift errors over a rollout of trained models."""
 
+from typing import Any
+
 import numpy as np
 
 from sdewm.claims.style import COLOURS, new_figure, style
@@ -14,7 +16,7 @@ SIZE = 0.1
 def draw_compounding(cases: Cases) -> Drawing:
     """Growth of whitened errors of both kinds, injected into z, for both models and tasks."""
     records = records_of(cases)
-    data: dict[str, list[float]] = {}
+    data: dict[str, Any] = {}
     with style():
         figure, axes = new_figure(7.2, 5.4, columns=2, rows=2)
         for ax, (task, model) in zip(axes, [(t, m) for t in TASKS for m in MODELS], strict=True):

@@ -1,5 +1,7 @@
 """E6: what a Jacobian penalty, and its controls, do to long-horizon prediction."""
 
+from typing import Any
+
 import numpy as np
 
 from sdewm.claims.style import COLOURS, new_figure, style
@@ -25,7 +27,7 @@ def draw_long_horizon(cases: Cases) -> Drawing:
     plain = arm(records, "plain")
     with style():
         figure, (left, right) = new_figure(7.4, 4.2, columns=2)
-        lines: dict[str, list[float]] = {}
+        lines: dict[str, Any] = {}
         for i, name in enumerate(("plain", *ARMS)):
             found = arm(records, name)
             rows = np.sqrt(np.array([r.arrays["horizon/RSSM"] for r in found]))

@@ -1,6 +1,7 @@
 """The figure of E7: the Wasserstein error of an encoder and decoder against capacity and intrinsic dimension."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from sdewm.claims.style import COLOURS, GREY, MARKERS, new_figure, style
 from sdewm.estimate import Moments
 from sdewm.run import Record
 
-from ..kit import LEVEL, Cases, Drawing, legend_below
+from ..kit import LEVEL, Cases, Drawing, estimates, legend_below
 
 Array = NDArray[np.float64]
 OWN = "W1, reconstructions of the same images"
@@ -47,9 +48,9 @@ def draw_capacity(cases: Cases) -> Drawing:
             weights, own = by_seed(records, dim, OWN)
             x = np.log(weights) - np.log(weights).mean()
             (slope,) = Moments.of(np.log(own) @ x / float(x @ x), keep=True).estimates()
-            lines: dict[str, list[float]] = {
+            lines: dict[str, Any] = {
                 "weights": weights.tolist(),
-                "slope": [slope.value, *slope.interval(LEVEL)],
+                "slope": (slope.value, *slope.interval(LEVEL)),
             }
             for ax, name, label in (
                 (left, OWN, f"d = {dim}: slope {slope.value:.2f}".replace("-", "−")),
@@ -58,7 +59,7 @@ def draw_capacity(cases: Cases) -> Drawing:
                 values, low, high = middle(by_seed(records, dim, name)[1])
                 ax.fill_between(weights, low, high, color=colour, alpha=0.2, lw=0)
                 ax.plot(weights, values, marker=marker, color=colour, label=label)
-                lines |= {name: values.tolist(), f"{name}, low": low.tolist(), f"{name}, high": high.tolist()}
+                lines[name] = estimates(values, low, high)
             normal = middle(by_seed(records, dim, NORMAL)[1])[0]
             left.plot(weights, normal, color=colour, ls="--", lw=1.0)
             floor = middle(by_seed(records, dim, FLOOR)[1])[0]

@@ -1,6 +1,7 @@
 """E1(b) and E3: prediction from perturbed observations against the strength of the perturbation."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def draw_withstands(cases: Cases) -> Drawing:
 
 def _draw(cases: Cases, arms: Sequence[str]) -> Drawing:
     records = records_of(cases)
-    data: dict[str, dict[str, list[float]]] = {}
+    data: dict[str, dict[str, Any]] = {}
     with style():
         figure, axes = new_figure(7.2, 5.2, columns=2, rows=2)
         for ax, (kind, label) in zip(axes, KINDS.items(), strict=True):

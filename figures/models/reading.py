@@ -10,7 +10,7 @@ from sdewm.claims.select import by_seed
 from sdewm.run import Record
 from sdewm.stats import student_interval
 
-from ..kit import LEVEL, Cases
+from ..kit import LEVEL, Cases, estimates
 
 Array = NDArray[np.float64]
 TASKS = ("pendulum-swingup", "cartpole-swingup")
@@ -43,12 +43,12 @@ def geometric(rows: Array) -> tuple[Array, Array, Array]:
     return np.exp(logs.mean(0)), np.exp(ends[:, 0]), np.exp(ends[:, 1])
 
 
-def band(ax: Axes, x: Array, rows: Array, colour: str, **line: object) -> list[float]:
+def band(ax: Axes, x: Array, rows: Array, colour: str, **line: object) -> list[tuple[float, float, float]]:
     """A line of geometric means over seeds with the band of its interval."""
     middle, low, high = geometric(rows)
     ax.fill_between(x, low, high, color=colour, alpha=0.22, lw=0)
     ax.plot(x, middle, color=colour, **line)  # type: ignore[arg-type]
-    return [float(value) for value in middle]
+    return estimates(middle, low, high)
 
 
 def per_cent(values: Array, level: float = LEVEL) -> tuple[float, float, float]:

@@ -9,7 +9,7 @@ from ..kit import Cases, Drawing, legend_below, log_points, moments_of, referenc
 
 
 def draw_always_positive(cases: Cases) -> Drawing:
-    """S1: R/ε² against the target, with the threshold R4."""
+    """S1: R/ε² against the target, with the target at which its sign changes."""
     ((_, records),) = cases.values()
     (record,) = records
     s, at = record.key["settings"], record.values["threshold"]
@@ -25,7 +25,7 @@ def draw_always_positive(cases: Cases) -> Drawing:
         bars = [values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]]
         ax.errorbar(targets, values[:, 0], bars, fmt="o", color="black", label=f"measured, ε = {s['eps']:g}")
         ax.axhline(0.0, color=GREY, lw=0.8)
-        ax.axvline(border, color=COLOURS[1], ls="--", lw=1.2, label=f"sign change by R4, y = {_number(border)}")
+        ax.axvline(border, color=COLOURS[1], ls="--", lw=1.2, label=f"predicted sign change, y = {_number(border)}")
         ax.axvline(at["x"], color=COLOURS[2], ls=":", lw=1.2, label=f"interpolation, y = xₜ = {_number(at['x'])}")
         ax.set_xlabel("target y of the loss ½(x − y)²")
         ax.set_ylabel("effect of the error, R/ε²")

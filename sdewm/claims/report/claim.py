@@ -20,8 +20,8 @@ def section(claim: str, lines: Sequence[Line], picture: Picture | None, made: Ma
     """Statement, figure, cases, hypotheses and provenance of one claim."""
     first = lines[0]
     parts = [
-        f"<section id='{text(claim)}' data-claim='{text(claim)}'>",
-        f"<h2><a href='#{text(claim)}'>{text(claim)}</a>{text(first.get('title', ''))}<a class='back' href='#verdicts'>all verdicts</a></h2>",
+        f"<section id='claim-{text(claim)}' data-claim='{text(claim)}'>",
+        f"<h2><a href='#claim-{text(claim)}'>{text(claim)}</a>{text(first.get('title', ''))}<a class='back' href='#verdicts'>all verdicts</a></h2>",
         typeset(first.get("formula", "")),
         f"<p>{text(first['statement'])}</p>",
         f"<p class='note'>{text(first['note'])}</p>" if first["note"] else "",
@@ -84,14 +84,14 @@ def _case(line: Line) -> str:
 
 def _hypotheses(lines: Sequence[Line]) -> str:
     """What is assumed and how it is known, alike cases together."""
-    cases: dict[tuple[str, str, str], list[str]] = {}
+    cases: dict[tuple[str, str, str], dict[str, None]] = {}
     for line in lines:
         for each in line.get("hypotheses", ()):
-            cases.setdefault((each["name"], each["status"], each["detail"]), []).append(line["case"])
+            cases.setdefault((each["name"], each["status"], each["detail"]), {})[line["case"]] = None
     if not cases:
         return "<p class='note'>Hypotheses: the claim names none.</p>"
     count = Counter(status for _, status, _ in cases)
-    every = len(lines)
+    every = len({line["case"] for line in lines})
     rows = [
         (name, status, detail, "all" if len(where) == every else "; ".join(where))
         for (name, status, detail), where in sorted(cases.items(), key=lambda item: item[0][0])
@@ -129,6 +129,8 @@ def outcome(verdict: Mapping[str, Any]) -> str:
 def sentence(value: object) -> str:
     """Text that begins with a capital and ends with a full stop; a symbol such as ν or t stays what it is."""
     said = str(value).strip()
+    if not said:
+        return ""
     word = said.partition(" ")[0]
     begun = said[:1].upper() + said[1:] if word.isascii() and word.isalpha() and len(word) > 1 else said
     return text(begun + ("" if begun.endswith((".", "!", "?")) else "."))

@@ -60,7 +60,9 @@
   });
   // A link to a claim that the filter hides shows it again.
   const reveal = () => {
-    const section = get(decodeURIComponent(location.hash.slice(1)));
+    let name = location.hash.slice(1);
+    try { name = decodeURIComponent(name); } catch { /* a claim may be called "50% off" */ }
+    const section = get(name);
     if (section?.hidden) { get("reset").click(); section.scrollIntoView(); }
   };
   window.addEventListener("hashchange", reveal);
@@ -70,4 +72,5 @@
   get("controls").hidden = false;
   theme.parentElement.hidden = false;
   filter();
+  reveal();
 })();

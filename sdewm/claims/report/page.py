@@ -1,6 +1,7 @@
 """The page of verdicts: written from files alone, and without a request to any network."""
 
 import base64
+import shlex
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from importlib.resources import files
@@ -45,11 +46,11 @@ def write_report(
     """
     lines: Sequence[Mapping[str, Any]] = verdicts["verdicts"]
     claims = list(dict.fromkeys(line["claim"] for line in lines))
-    facts = [f"{name} {text(verdicts[name])}" for name in ("budget", "seed") if name in verdicts]
+    facts = [f"{name} {verdicts[key]}" for key, name in (("budget", "Budget"), ("seed", "seed")) if key in verdicts]
     body = [
         "<a class='skip' href='#main'>To the verdicts</a>",
         f"<header><h1>{text(title)}</h1>{_theme()}</header><main id='main'>",
-        f"<p>{counts(lines)}{' ' if facts else ''}{', '.join(facts).capitalize()}{'.' if facts else ''}</p>",
+        f"<p>{counts(lines)} {text(', '.join(facts))}{'.' if facts else ''}</p>",
         "<p>A claim <span class='holds'>holds</span> or is <span class='violated'>violated</span> where an interval "
         "lies clear of the border; else it is <span class='other'>inconclusive</span>. Each control is the same code "
         "with the formula swapped, and has to come out the other way; power is the share of its repetitions, on fewer "
@@ -60,9 +61,9 @@ def write_report(
     ]
     for claim in claims:
         own = [line for line in lines if line["claim"] == claim]
-        again = own[0].get("command") or command.format(claim=claim)
+        again = own[0].get("command") or command.replace("{claim}", shlex.quote(claim))
         body.append(section(claim, own, figures.get(claim), made.get(claim, {}), again))
-    body += [*map(sections, appendix), "</main>"]
+    body += [*(sections(each, number) for number, each in enumerate(appendix, 1)), "</main>"]
     path = place / "index.html"
     write_whole(path, _page(title, "".join(body)).encode())
     return path

@@ -6,13 +6,13 @@ from .claim import figure, table_of, text
 from .parts import Section
 
 
-def sections(section: Section) -> str:
-    """One section: paragraphs, tables, picture, folded text."""
-    name = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-")
+def sections(section: Section, number: int) -> str:
+    """The section of this number: paragraphs, picture, tables, folded text."""
+    name = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-") or "more"
     tables = "".join(map(table_of, section.tables))
     log = f"<details><summary>As text</summary><pre class='wide' tabindex='0'>{text(section.log)}</pre></details>"
     return (
-        f"<section id='section-{name}'><h2>{text(section.title)}<a class='back' href='#verdicts'>all verdicts</a></h2>"
+        f"<section id='section-{number}-{name}'><h2>{text(section.title)}<a class='back' href='#verdicts'>all verdicts</a></h2>"
         f"{_paragraphs(section.text)}{'' if section.picture is None else figure(section.title, section.picture)}"
         f"{tables}{log if section.log else ''}</section>"
     )

@@ -1,11 +1,13 @@
 """The table of all verdicts, and what filters it."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...stats.power import Power
+from ..settled import settled
 from .claim import interval, outcome, text
 
 Line = Mapping[str, Any]
@@ -16,8 +18,10 @@ FITS = {True: "as expected", False: "not as expected", None: "open question"}
 def counts(lines: Sequence[Line]) -> str:
     """How many cases there are, and what came of them."""
     claims = len({line["claim"] for line in lines})
-    outcomes = Counter(str(line["verdict"]["outcome"]) for line in lines)
+    outcomes = Counter(map(settled, lines))
     said = ", ".join(f"{number} × {name}" for name, number in outcomes.most_common())
+    weak = sum(settled(line) != line["verdict"]["outcome"] for line in lines)
+    said += f" ({weak} of them for want of power: the control did not come out the other way)" if weak else ""
     fits = Counter(_fit(line) for line in lines)
     told = ", ".join(f"{fits[name]} × {name}" for name in FITS.values() if fits[name])
     return text(f"{len(lines)} cases of {claims} claims: {said}; {told}.") if lines else "No verdicts."
@@ -66,19 +70,27 @@ def _row(line: Line) -> str:
     }
     unlike = " class='unlike'" if _fit(line) == FITS[False] else ""
     cells = [
-        f"<td><a href='#{text(line['claim'])}' title='{text(line.get('title', ''))}'>{text(line['claim'])}</a></td>",
+        f"<td><a href='#claim-{text(line['claim'])}' title='{text(line.get('title', ''))}'>{text(line['claim'])}</a></td>",
         f"<td>{text(line['case'])}</td>",
         f"<td>{outcome(verdict)}</td>",
         f"<td{unlike}>{text(line['expected'] or 'open')}</td>",
         f"<td>{outcome(line['control'])}</td>",
         f"<td data-key='{won / tried if tried else ''}'>{text(Power(won, tried)) if tried else '–'}</td>",
         *(
-            f"<td data-key='{'' if ends is None else float(ends[0])}'>{'' if ends is None else interval(ends)}</td>"
+            f"<td data-key='{_key(ends)}'>{'' if ends is None else interval(ends)}</td>"
             for ends in found.values()
         ),
     ]
     facts = " ".join(f"data-{key}='{text(value)}'" for key, value in data.items())
     return f"<tr {facts}>{''.join(cells)}</tr>"
+
+
+def _key(ends: Any) -> str:
+    """The lower end as JavaScript reads it; nothing where there is none."""
+    low = math.nan if ends is None else float(ends[0])
+    if math.isnan(low):
+        return ""
+    return repr(low).replace("inf", "Infinity")
 
 
 def _group(line: Line) -> str:

@@ -144,8 +144,8 @@ def test_the_whole_way_from_command_to_page(tmp_path: Path, capsys: pytest.Captu
     record = Store(results / "records").read(stored["records"][0])
     assert record is not None
     # What is drawn is what was recorded.
-    assert drawn["P"]["uncorrected form"][0] == pytest.approx(record.arrays["mean"][0], rel=1e-12)
-    assert drawn["P"]["measured"][0] == pytest.approx(record.arrays["mean"][2], rel=1e-12)
+    assert drawn["P"]["uncorrected form"]["value"] == pytest.approx(record.arrays["mean"][0], rel=1e-12)
+    assert drawn["P"]["measured"]["value"] == pytest.approx(record.arrays["mean"][2], rel=1e-12)
     for suffix in ("png", "pdf", "svg"):
         assert (page / f"X3.{suffix}").stat().st_size > 5000
     # The same records give the same files.

@@ -1,6 +1,7 @@
 """The report's page: what is in it, and what an author's text can do to it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from analysis import CATALOGUE, agents, models
 from sdewm.claims.report import Picture, Section, Table, write_report
 from sdewm.claims.report.mathematics import to_mathml, typeset
-from sdewm.claims.report.numbers import tables_of, text_of
+from sdewm.claims.report.numbers import marked, tables_of, text_of
+from sdewm.claims.settled import settled
 
 ROWS = (*CATALOGUE, *models.MODELS, *agents.AGENTS)
 
@@ -33,7 +35,7 @@ def line(claim: str, case: str, outcome: str = "holds", **other: Any) -> dict[st
         "note": "",
         "verdict": verdict,
         "expected": "holds",
-        "control": {**verdict, "outcome": "violated"},
+        "control": {**verdict, "outcome": "violated" if outcome == "holds" else "holds"},
         "power": [3, 4],
         "records": [],
         **other,
@@ -123,7 +125,7 @@ def test_a_section_has_statement_interval_control_power_and_command(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("said", "shown"),
-    [("ν is −1", "ν is −1."), ("it is so.", "It is so."), ("P' is 1", "P' is 1."), ("a of b", "a of b."), ("", ".")],
+    [("ν is −1", "ν is −1."), ("it is so.", "It is so."), ("P' is 1", "P' is 1."), ("a of b", "a of b.")],
 )
 def test_a_symbol_does_not_become_a_capital(said: str, shown: str, tmp_path: Path) -> None:
     own = line("A1", "first")
@@ -174,19 +176,36 @@ def test_nothing_in_it_asks_for_a_network(tmp_path: Path) -> None:
 
 
 def test_numbers_side_by_side_become_columns() -> None:
-    triple = [[1.0, 0.9, 1.1], [2.0, 1.9, 2.1]]
-    first, second, third = tables_of({"curve": {"t": [0.5, 1.0], "error": triple, "more": [1.0, 2.0, 3.0]}, "one": 2})
+    pairs = [(1.0, 0.9, 1.1), (2.0, 1.9, 2.1)]
+    first, second, third = tables_of({"curve": {"t": [0.5, 1.0], "error": pairs, "more": [1.0, 2.0, 3.0]}, "one": 2})
     assert (first.head, first.rows) == (("", "value"), [("one", "2")])
     assert second.title == third.title == "curve"
     assert (list(second.head), second.rows) == (["t", "error"], [("0.5", "1 [0.9, 1.1]"), ("1", "2 [1.9, 2.1]")])
     assert (list(third.head), third.rows) == (["more"], [("1",), ("2",), ("3",)])
 
 
+def test_an_estimate_is_no_column_beside_lists_that_are_as_long() -> None:
+    """What it is is said by its type, and in JSON by its names: three numbers may as well be three sizes."""
+    data = {"weights": [401, 2695, 17180], "slope": (-0.87, -0.92, -0.82), "sizes": [0.02, 0.01, 0.05]}
+    for given in (data, json.loads(json.dumps(marked(data)))):
+        single, columns = tables_of(given)
+        assert single.rows == [("slope", "−0.87 [−0.92, −0.82]")]
+        assert (list(columns.head), columns.rows[0]) == (["weights", "sizes"], ("401", "0.02"))
+
+
 def test_estimates_of_several_things_become_rows() -> None:
-    data = {"P": {"measured": [1.0, 0.9, 1.1], "form": [2.0, 2.0, 2.0]}, "S": {"measured": [0.0, -1.0, 1.0], "form": 3}}
+    data = {"P": {"measured": (1.0, 0.9, 1.1), "form": (2.0, 2.0, 2.0)}, "S": {"measured": (0.0, -1.0, 1.0), "form": 3}}
     (table,) = tables_of(data)
     assert list(table.head) == ["", "measured", "form"]
     assert table.rows == [("P", "1 [0.9, 1.1]", "2"), ("S", "0 [−1, 1]", "3")]
+
+
+def test_numbers_that_are_no_figures_do_no_harm() -> None:
+    deep: Any = 1.0
+    for _ in range(900):
+        deep = {"x": deep}
+    assert tables_of(deep) == []
+    assert tables_of({"x": 10**400, "y": [], "z": {}, "": None})[0].rows[0][1].startswith("1000")
 
 
 @pytest.mark.parametrize(
@@ -198,9 +217,39 @@ def test_estimates_of_several_things_become_rows() -> None:
         (None, ""),
         (True, "True"),
         ("word", "word"),
-        ([0.02, 0.05, 0.1], "0.02, 0.05, 0.1"),
+        ([0.02, 0.01, 0.05], "0.02, 0.01, 0.05"),
+        ((0.02, 0.01, 0.05), "0.02 [0.01, 0.05]"),
+        ((True, False, True), "True [False, True]"),
         (float("nan"), "nan"),
     ],
 )
 def test_numbers_as_text(value: Any, said: str) -> None:
     assert text_of(value) == said
+
+
+def test_a_case_whose_control_has_no_power_is_not_counted_as_decided(tmp_path: Path) -> None:
+    weak = line("A1", "a", "violated", expected=None)
+    weak["control"] = {**weak["control"], "outcome": "inconclusive"}
+    html = page(tmp_path, [weak, line("A1", "b")])
+    assert "2 cases of 1 claims: 1 × inconclusive, 1 × holds (1 of them for want of power" in html
+    assert settled(weak) == "inconclusive"
+    assert settled({"verdict": {"outcome": "violated"}}) == "violated"
+
+
+def test_names_of_claims_and_sections_do_not_take_those_of_the_page(tmp_path: Path) -> None:
+    names = ["verdicts", "search", "main", "theme", "50% off", "a b"]
+    appendix = [Section("Numbers"), Section("Numbers"), Section("—")]
+    html = page(tmp_path, [line(name, "a") for name in names], appendix=appendix)
+    found = re.findall(r" id='([^']*)'", html)
+    assert len(found) == len(set(found))
+    for name in names:
+        assert f"id='claim-{name}'" in html
+    assert "make &#x27;a b&#x27;" in html
+
+
+def test_intervals_are_sorted_also_where_an_end_is_infinite(tmp_path: Path) -> None:
+    own = line("A1", "a")
+    own["verdict"] = {**own["verdict"], "interval": ["-inf", 1.0], "allowed": ["nan", 1.0]}
+    html = page(tmp_path, [own])
+    assert "<td data-key='-Infinity'>[−∞, 1]</td><td data-key=''>" in html
+    assert "inf'" not in html

@@ -20,6 +20,7 @@ CASES = (
     ("X10", "double well", "holds", "violated", -1.0, (4, 4)),
     ("E1-agent", "noise", "inconclusive", None, None, (0, 0)),
     ("B3", "network with a name that is long enough to need two lines", "hypothesis fails", None, 1e-3, (2, 4)),
+    ("B4", "no lower end", "holds", None, float("-inf"), (0, 4)),
 )
 LONG = r"\mathbb{E}\,\ell(x^\varepsilon)-\mathbb{E}\,\ell(x^0)=\varepsilon P+\varepsilon^2\left(Q+\tfrac12S\right)" * 3
 
@@ -44,7 +45,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             | {"power": list(power), "records": [], "hypotheses": known}
         )
     wide = Table("Wide", [f"column {k}" for k in range(30)], [["0.123456"] * 30] * 3)
-    data = {"t": [float(k) for k in range(50)], "error": [[1.0, 0.9, 1.1]] * 50}
+    data = {"t": [float(k) for k in range(50)], "error": [(1.0, 0.9, 1.1)] * 50}
     write_report(
         place,
         {"verdicts": lines, "budget": "standard", "seed": 0},
@@ -80,7 +81,7 @@ def test_it_is_shown_whole_without_an_error_or_a_request(
 ) -> None:
     with opened(chromium, report, size, scheme=scheme) as found:
         assert shown(found.page) == all_cases()
-        assert found.page.locator("section").count() == 5
+        assert found.page.locator("section").count() == 6
         # What is wide scrolls by itself; the page does not.
         assert found.page.evaluate("document.documentElement.scrollWidth") <= size[0]
         light = found.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
@@ -122,8 +123,8 @@ def test_filters_work_together_and_hide_the_sections_too(report: Path, chromium:
         page = found.page
         page.fill("#search", "x10 WELL")
         assert shown(page) == ["X10 double well"]
-        assert page.locator("#count").inner_text() == "1 of 5 cases"
-        assert [each.get_attribute("id") for each in page.locator("section[data-claim]:visible").all()] == ["X10"]
+        assert page.locator("#count").inner_text() == "1 of 6 cases"
+        assert [each.get_attribute("id") for each in page.locator("section[data-claim]:visible").all()] == ["claim-X10"]
         page.fill("#search", "nothing like it")
         assert shown(page) == []
         assert page.locator("#none").is_visible()
@@ -151,14 +152,14 @@ def test_columns_are_sorted_as_numbers_where_they_are_numbers(report: Path, chro
             page.get_by_role("button", name=column, exact=True).click()
             return [row.split(" ")[0] for row in shown(page)]
 
-        assert order("claim") == ["B3", "E1-agent", "X2", "X10", "X10"]
+        assert order("claim") == ["B3", "B4", "E1-agent", "X2", "X10", "X10"]
         assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
-        assert order("claim") == ["X10", "X10", "X2", "E1-agent", "B3"]
+        assert order("claim") == ["X10", "X10", "X2", "E1-agent", "B4", "B3"]
         assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
         # What has no interval, or no power, is last in both directions.
-        assert order("interval") == ["X10", "B3", "X2", "X10", "E1-agent"]
-        assert order("interval") == ["X10", "X2", "B3", "X10", "E1-agent"]
-        assert order("power") == ["X2", "B3", "X10", "X10", "E1-agent"]
+        assert order("interval") == ["B4", "X10", "B3", "X2", "X10", "E1-agent"]
+        assert order("interval") == ["X10", "X2", "B3", "X10", "B4", "E1-agent"]
+        assert order("power") == ["B4", "X2", "B3", "X10", "X10", "E1-agent"]
 
 
 def test_it_can_be_used_by_keyboard_alone(report: Path, chromium: Any) -> None:
@@ -187,11 +188,13 @@ def test_it_can_be_used_by_keyboard_alone(report: Path, chromium: Any) -> None:
 
 def test_a_link_to_what_the_filter_hides_shows_it(report: Path, chromium: Any) -> None:
     with opened(chromium, report) as found:
+        found.page.evaluate("location.hash = '50% off'")
         found.page.fill("#search", "cubic")
-        assert not found.page.locator("#X2").is_visible()
-        found.page.evaluate("location.hash = 'X2'")
-        found.page.wait_for_function("!document.getElementById('X2').hidden")
-        assert found.page.locator("#X2").is_visible()
+        assert not found.page.locator("#claim-X2").is_visible()
+        found.page.evaluate("location.hash = 'claim-X2'")
+        found.page.wait_for_function("!document.getElementById('claim-X2').hidden")
+        assert found.page.locator("#claim-X2").is_visible()
+        assert found.errors == []
 
 
 def test_the_colours_can_be_chosen_and_are_kept(report: Path, chromium: Any) -> None:
