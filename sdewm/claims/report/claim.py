@@ -13,6 +13,7 @@ from .numbers import tables_of
 from .parts import Picture, Table
 
 Line = Mapping[str, Any]
+BACK = "<a class='back' href='#verdicts'>all verdicts</a>"
 TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
@@ -21,7 +22,7 @@ def section(claim: str, lines: Sequence[Line], picture: Picture | None, made: Ma
     first = lines[0]
     parts = [
         f"<section id='claim-{text(claim)}' data-claim='{text(claim)}'>",
-        f"<h2><a href='#claim-{text(claim)}'>{text(claim)}</a>{text(first.get('title', ''))}<a class='back' href='#verdicts'>all verdicts</a></h2>",
+        f"<h2><a href='#claim-{text(claim)}'>{text(claim)}</a>{text(first.get('title', ''))}{BACK}</h2>",
         typeset(first.get("formula", "")),
         f"<p>{text(first['statement'])}</p>",
         f"<p class='note'>{text(first['note'])}</p>" if first["note"] else "",

@@ -36,8 +36,8 @@ def to_mathml(latex: str, display: str = "inline") -> str:
         ValueError: something of it is not understood, or it holds other elements than those of MathML.
 
     Example:
-        >>> to_mathml(r"\mathbb E x'")
-        '<math display="inline"><mrow><mi>𝔼</mi><mrow><mi>x</mi><mo lspace="0" rspace="0">&#x02032;</mo></mrow></mrow></math>'
+        >>> to_mathml(r"\mathbb E x")
+        '<math display="inline"><mrow><mi>𝔼</mi><mi>x</mi></mrow></math>'
     """
     # Here, so that judging and drawing do not need it.
     from latex2mathml.converter import convert

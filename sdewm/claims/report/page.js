@@ -5,7 +5,10 @@
   const theme = get("theme");
   const stored = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
   const keep = (value) => { try { localStorage.setItem("theme", value); } catch { /* a page from a file may not */ } };
-  const show = (value) => { if (value === "light" || value === "dark") root.dataset.theme = value; else delete root.dataset.theme; };
+  const show = (value) => {
+    if (value === "light" || value === "dark") root.dataset.theme = value;
+    else delete root.dataset.theme;
+  };
   theme.value = ["light", "dark"].includes(stored()) ? stored() : "system";
   show(theme.value);
   theme.addEventListener("change", () => { show(theme.value); keep(theme.value); });
@@ -31,7 +34,11 @@
   };
   const inputs = ["search", "group", "outcome", "fit"];
   for (const name of inputs) get(name).addEventListener("input", filter);
-  get("reset").addEventListener("click", () => { for (const name of inputs) get(name).value = ""; filter(); get("search").focus(); });
+  get("reset").addEventListener("click", () => {
+    for (const name of inputs) get(name).value = "";
+    filter();
+    get("search").focus();
+  });
 
   const compare = new Intl.Collator("en", { numeric: true }).compare;
   const key = (row, column) => row.cells[column].dataset.key ?? row.cells[column].textContent;
@@ -55,7 +62,10 @@
 
   document.addEventListener("keydown", (event) => {
     const typing = event.target.matches("input, select, textarea");
-    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) { event.preventDefault(); get("search").focus(); }
+    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
+      event.preventDefault();
+      get("search").focus();
+    }
     if (event.key === "Escape" && event.target.id === "search") { get("reset").click(); }
   });
   // A link to a claim that the filter hides shows it again.
@@ -67,8 +77,18 @@
   };
   window.addEventListener("hashchange", reveal);
   const folded = () => document.querySelectorAll("details.printed:not([open])");
-  window.addEventListener("beforeprint", () => { for (const each of folded()) { each.open = true; each.dataset.opened = ""; } });
-  window.addEventListener("afterprint", () => { for (const each of document.querySelectorAll("details[data-opened]")) { each.open = false; delete each.dataset.opened; } });
+  window.addEventListener("beforeprint", () => {
+    for (const each of folded()) {
+      each.open = true;
+      each.dataset.opened = "";
+    }
+  });
+  window.addEventListener("afterprint", () => {
+    for (const each of document.querySelectorAll("details[data-opened]")) {
+      each.open = false;
+      delete each.dataset.opened;
+    }
+  });
   get("controls").hidden = false;
   theme.parentElement.hidden = false;
   filter();

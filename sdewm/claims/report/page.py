@@ -88,5 +88,6 @@ def _page(title: str, body: str) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         "<link rel='icon' href='data:,'>"
-        f"<title>{text(title)}</title><style>{css}</style></head>\n<body>{body}<script>{script}</script></body></html>\n"
+        f"<title>{text(title)}</title><style>{css}</style></head>\n"
+        f"<body>{body}<script>{script}</script></body></html>\n"
     )

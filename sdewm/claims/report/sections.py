@@ -2,7 +2,7 @@
 
 import re
 
-from .claim import figure, table_of, text
+from .claim import BACK, figure, table_of, text
 from .parts import Section
 
 
@@ -12,7 +12,7 @@ def sections(section: Section, number: int) -> str:
     tables = "".join(map(table_of, section.tables))
     log = f"<details><summary>As text</summary><pre class='wide' tabindex='0'>{text(section.log)}</pre></details>"
     return (
-        f"<section id='section-{number}-{name}'><h2>{text(section.title)}<a class='back' href='#verdicts'>all verdicts</a></h2>"
+        f"<section id='section-{number}-{name}'><h2>{text(section.title)}{BACK}</h2>"
         f"{_paragraphs(section.text)}{'' if section.picture is None else figure(section.title, section.picture)}"
         f"{tables}{log if section.log else ''}</section>"
     )

@@ -36,7 +36,8 @@ def controls(lines: Sequence[Line]) -> str:
         "<div class='controls' id='controls' role='search' hidden>"
         "<label class='search'>Search (key /)<input id='search' type='search' autocomplete='off' spellcheck='false' "
         "placeholder='claim, case, statement'></label>"
-        f"{_choice('group', 'Group', groups)}{_choice('outcome', 'Verdict', outcomes)}{_choice('fit', 'Expected', fits)}"
+        f"{_choice('group', 'Group', groups)}{_choice('outcome', 'Verdict', outcomes)}"
+        f"{_choice('fit', 'Expected', fits)}"
         "<button id='reset' type='button'>Reset</button><output id='count' aria-live='polite'></output></div>"
     )
 
@@ -69,8 +70,9 @@ def _row(line: Line) -> str:
         "text": f"{searched} {verdict['outcome']}",
     }
     unlike = " class='unlike'" if _fit(line) == FITS[False] else ""
+    name = text(line["claim"])
     cells = [
-        f"<td><a href='#claim-{text(line['claim'])}' title='{text(line.get('title', ''))}'>{text(line['claim'])}</a></td>",
+        f"<td><a href='#claim-{name}' title='{text(line.get('title', ''))}'>{name}</a></td>",
         f"<td>{text(line['case'])}</td>",
         f"<td>{outcome(verdict)}</td>",
         f"<td{unlike}>{text(line['expected'] or 'open')}</td>",
