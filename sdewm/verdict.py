@@ -3,10 +3,14 @@
 import math
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
+from reprlib import repr as shorten
 from typing import Any, Protocol, final
 
 from .exceptions import Refused
 from .output import frame, table
+
+# How JSON spells what it has no number for.
+_SPELLED = ("inf", "-inf", "nan")
 
 
 @final
@@ -140,18 +144,55 @@ class Verdict:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> "Verdict":
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`.
 
-        def pair(value: Any) -> tuple[float, float] | None:
-            return None if value is None else (float(value[0]), float(value[1]))
-
+        Raises:
+            KeyError: a field is missing.
+            TypeError: a field is of another kind, such as a bool where a number is expected.
+            ValueError: a field has a value that no verdict has, such as a level outside (0, 1].
+        """
+        level = data["level"]
+        if level is not None and not 0.0 < (level := _number("level", level)) <= 1.0:
+            raise ValueError(f"level must be in (0, 1], got {level!r}")
+        if not isinstance(data["flags"], list | tuple):
+            raise TypeError(f"flags must be a list of texts, got {shorten(data['flags'])}")
         return Verdict(
-            Outcome(data["outcome"]),
-            Grade(data["grade"]),
-            data["reason"],
-            pair(data["interval"]),
-            pair(data["allowed"]),
-            None if data["margin"] is None else float(data["margin"]),
-            data["level"],
-            tuple(data["flags"]),
+            Outcome(_text("outcome", data["outcome"])),
+            Grade(_text("grade", data["grade"])),
+            _text("reason", data["reason"]),
+            _pair("interval", data["interval"]),
+            _pair("allowed", data["allowed"]),
+            None if data["margin"] is None else _number("margin", data["margin"]),
+            level,
+            tuple(_text("each flag", flag) for flag in data["flags"]),
         )
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be text, got {shorten(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} has half a character (a lone surrogate): {shorten(value)}") from error
+    return value
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, str) and value in _SPELLED:
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, or one of {', '.join(map(repr, _SPELLED))}, got {shorten(value)}")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(f"{name} must be a number that a float can hold, got {shorten(value)}") from error
+
+
+def _pair(name: str, value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise TypeError(f"{name} must be a list of two numbers or null, got {shorten(value)}")
+    low, high = (_number(name, each) for each in value)
+    return low, high
