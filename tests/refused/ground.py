@@ -29,6 +29,8 @@ CASES: list[Case] = [
     (lambda: validation.one_of("colour", "red", ("blue",)), InvalidArgument, ["colour", "'blue'", "'red'"]),
     (lambda: validation.not_negative("colour", -1.0), InvalidArgument, ["colour must be at least 0", "-1.0"]),
     (lambda: validation.instance("colour", 3, str), InvalidArgument, ["colour must be a str", "int"]),
+    (lambda: validation.tensor("x0", np.ma.array([1.0], mask=[True])), InvalidArgument, ["x0 has masked values"]),
+    (lambda: validation.tensor("x0", [2**63]), InvalidArgument, ["x0", "such as 9223372036854775808", "int64"]),
     (lambda: validation.strings("colour", 3), InvalidArgument, ["colour", "3"]),
     (lambda: Moments.of([1.0, 2.0]).estimates()[0].interval(2.0), InvalidArgument, ["level", "2.0"]),
     (lambda: GRID.index(0.3), InvalidArgument, ["time 0.3", "4 steps", "0.25"]),
