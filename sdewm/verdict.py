@@ -1,13 +1,12 @@
 """What a check has found, and how far it may be believed."""
 
-import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from reprlib import repr as shorten
 from typing import Any, Protocol, final
 
 from .exceptions import Refused
-from .output import frame, table
+from .output import frame, plain_fields, table
 
 # How JSON spells what it has no number for.
 _SPELLED = ("inf", "-inf", "nan")
@@ -98,18 +97,14 @@ class Verdict:
         return f"{self.outcome.value} ({self.grade.value}): {self.reason}{flags}"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as a JSON file gives them back."""
+        """Plain values, as a JSON file gives them back.
 
-        def finite(value: Any) -> Any:
-            # JSON has no infinity; float("inf") reads this.
-            return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-        plain = {
-            key: [finite(v) for v in value] if isinstance(value, tuple) else finite(value)
-            for key, value in asdict(replace(self, evidence=None)).items()
-            if key != "evidence"
-        }
-        return {**plain, "outcome": self.outcome.value, "grade": self.grade.value}
+        Raises:
+            InvalidArgument: a field holds what JSON has no form for.
+        """
+        found = plain_fields(replace(self, evidence=None))
+        del found["evidence"]
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """The same as `to_json`, under the name that every result has.
@@ -121,12 +116,15 @@ class Verdict:
         return self.to_json()
 
     def to_frame(self) -> Any:
-        """`to_dict` as a pandas DataFrame of one row.
+        """`to_dict` as a pandas DataFrame of one row: the ends of an interval are columns, and flags are one text.
 
         Raises:
             MissingExtra: pandas is not installed.
         """
-        return frame([self.to_dict()])
+        found = self.to_dict()
+        (low, high), (least, most) = (found.pop(name) or (None, None) for name in ("interval", "allowed"))
+        ends = {"low": low, "high": high, "allowed_low": least, "allowed_high": most}
+        return frame([{**found, **ends, "flags": "; ".join(self.flags)}])
 
     def _repr_html_(self) -> str:
         def pair(value: tuple[float, float] | None) -> str:

@@ -1,7 +1,6 @@
 """Options that several commands have, and how they answer."""
 
 import json
-import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Executor
@@ -11,6 +10,7 @@ from typing import Any, TypeVar, final
 import click
 
 from ..exceptions import InvalidArgument
+from ..output import plain
 from .things import field, start, thing
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -101,15 +101,6 @@ def estimate(value: Any, level: float = 0.95) -> dict[str, Any]:
     """The plain values of an `Estimate`."""
     low, high = value.interval(level)
     return {"value": float(value.value), "interval": [float(low), float(high)], "level": level, "n": int(value.n)}
-
-
-def plain(value: Any) -> Any:
-    """Values as JSON has them, which knows neither infinity nor NaN."""
-    if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @final

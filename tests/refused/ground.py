@@ -4,7 +4,7 @@ import numpy as np
 from systems import sigma
 
 import sdewm
-from sdewm import validation
+from sdewm import output, validation
 from sdewm.constant import Certified
 from sdewm.estimate import Moments
 from sdewm.exceptions import InvalidArgument, Refused
@@ -31,6 +31,7 @@ CASES: list[Case] = [
     (lambda: validation.instance("colour", 3, str), InvalidArgument, ["colour must be a str", "int"]),
     (lambda: validation.tensor("x0", np.ma.array([1.0], mask=[True])), InvalidArgument, ["x0 has masked values"]),
     (lambda: validation.tensor("x0", [2**63]), InvalidArgument, ["x0", "such as 9223372036854775808", "int64"]),
+    (lambda: output.plain({"a": [1j]}), InvalidArgument, ["made of numbers, texts", "got complex 1j"]),
     (lambda: validation.strings("colour", 3), InvalidArgument, ["colour", "3"]),
     (lambda: Moments.of([1.0, 2.0]).estimates()[0].interval(2.0), InvalidArgument, ["level", "2.0"]),
     (lambda: GRID.index(0.3), InvalidArgument, ["time 0.3", "4 steps", "0.25"]),

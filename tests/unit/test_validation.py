@@ -63,7 +63,7 @@ def test_numbers_that_a_tensor_would_change_in_silence_are_refused() -> None:
     assert validation.tensor("x0", np.array([0, largest], dtype=np.uint64)).tolist() == [0, largest]
     assert validation.tensor("x0", np.array([], dtype=np.uint64)).tolist() == []
     for given in (np.array([2**63], dtype=np.uint64), [2**63], [[2**64 - 1]], np.uint64(2**63)):
-        with pytest.raises(InvalidArgument, match=r"x0 has whole numbers of 2\*\*63 and more, such as \d+, which do not"):
+        with pytest.raises(InvalidArgument, match=r"x0 has whole numbers of 2\*\*63 and more, such as \d+"):
             validation.tensor("x0", given)
     masked = np.ma.array([1.0, 2.0], mask=[False, True])
     for each in (masked, [masked, masked], (np.ones(2), masked), np.ma.masked):
