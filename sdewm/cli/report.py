@@ -6,12 +6,18 @@ from typing import Any
 
 import click
 
-from .shared import answer, as_json
+from .shared import answer, as_json, results_option
 
 
 @click.command("report")
-@click.option("--results", type=click.Path(file_okay=False, path_type=Path), default=Path("results"), show_default=True)
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("report"), show_default=True)
+@results_option
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("report"),
+    show_default=True,
+    help="Where to write the page.",
+)
 @click.option(
     "--figures", type=click.Path(file_okay=False, path_type=Path), help="Where the figures lie, by default OUT."
 )

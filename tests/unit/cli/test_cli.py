@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -55,6 +56,36 @@ def test_each_command_explains_itself_with_an_example(name: str, capsys: pytest.
     said = capsys.readouterr().out
     assert "Example:\n    sdewm" in said
     assert COMMANDS[name][1].endswith((".", "?"))
+
+
+def commands(group: click.Group = sdewm, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command and group, by the words that are typed."""
+    yield words
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        if isinstance(found, click.Group):
+            yield from commands(found, (*words, name))
+        else:
+            yield (*words, name)
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_option_has_a_help_text_and_no_line_is_cut(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: click.Command = sdewm
+    for word in words:
+        assert isinstance(found, click.Group)
+        inner = found.get_command(click.Context(found), word)
+        assert inner is not None
+        found = inner
+    without = [each.name for each in found.params if isinstance(each, click.Option) and not (each.help or "").strip()]
+    assert without == []
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*words, "--help"]) == 0
+    # A command's line that is too long ends in dots.
+    assert "...\n" not in capsys.readouterr().out.partition("Commands:")[2]
 
 
 @pytest.mark.slow
@@ -182,6 +213,12 @@ def test_whatever_a_module_does_is_said(mine: str) -> None:
     (Path(f"{mine}_leaves.py")).write_text("raise SystemExit(3)")
     with pytest.raises(InvalidArgument, match="cannot be imported"):
         thing(f"{mine}_leaves:step", "MODEL")
+
+
+def test_the_package_is_a_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "sdewm", "list", "tasks"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "pendulum-swingup" in done.stdout
 
 
 def test_the_command_is_installed_and_a_closed_pipe_is_no_mistake() -> None:
