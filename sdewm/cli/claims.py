@@ -1,5 +1,6 @@
 """sdewm claims run: somebody's module of claims."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,17 @@ def run_module(module: str, only: tuple[str, ...], results: Path, as_json: bool,
         raise InvalidArgument(f"--claims: unknown {', '.join(unknown)}; known are {', '.join(known)}.")
     rows = [row for row in catalogue if not only or row.claim.id in only]
     store, dask, budget, seed = Store(results / "records"), given["dask"], given["budget"], given["seed"]
-    again = f"sdewm claims run {module} --claims {{claim}} --budget {budget} --seed {seed}"
+    again = f"sdewm claims run {shlex.quote(module)} --claims {{claim}} --budget {budget} --seed {seed}"
     common = {name: given[name] for name in ("budget", "seed", "minutes", "timeout")}
     if dask is None:
         run(rows, store, count=given["workers"], command=again, **common)
     else:
         with cluster(dask) as (executor, threads):
             run(rows, store, executor, count=threads, command=again, **common)
-    lines = judge(rows, store, budget=budget, seed=seed)
+    lines = [
+        {**line, "command": again.format(claim=shlex.quote(line["claim"]))}
+        for line in judge(rows, store, budget=budget, seed=seed)
+    ]
     write_verdicts(lines, results / "verdicts.json", budget=budget, seed=seed)
     answer(lines, table(lines), as_json)
     return OTHER if any(line["as expected"] is False for line in lines) else OK

@@ -1,6 +1,8 @@
 """The command line: answers, JSON, exit codes with meaning, and one clear sentence for what is wrong."""
 
+import html
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,6 +36,20 @@ from dataclasses import replace
 from soak.work import CATALOGUE as BEFORE
 
 CATALOGUE = tuple(replace(row, expected={"one": None}) for row in BEFORE)
+"""
+
+
+NAMED = """
+from dataclasses import replace
+
+from soak.work import CATALOGUE as BEFORE
+
+
+class Named(type(BEFORE[0].claim)):
+    id = "{name}"
+
+
+CATALOGUE = (replace(BEFORE[0], claim=Named()),)
 """
 
 
@@ -140,6 +156,30 @@ def test_a_module_of_claims_is_run_verified_and_reported(
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert main(["claims", "run", "open_claims", "--claims", "F1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["verdict"]["outcome"] == "inconclusive"
+
+
+def test_each_verdict_has_the_command_that_makes_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    name = "it's F1; all"
+    (tmp_path / "named_claims.py").write_text(NAMED.format(name=name))
+    assert main(["claims", "run", "named_claims", "--seed", "3"]) == 1
+    (line,) = json.loads((tmp_path / "results" / "verdicts.json").read_text())["verdicts"]
+    words = ["sdewm", "claims", "run", "named_claims", "--claims", name, "--budget", "standard", "--seed", "3"]
+    assert line["command"] == shlex.join(words)
+    made = [json.loads(path.read_text())["made"] for path in (tmp_path / "results" / "records").glob("*.json")]
+    assert {each["command"] for each in made} == {shlex.join(words)}
+    # Nothing is left to compute, and the verdict is the same.
+    assert main([*shlex.split(line["command"])[1:], "--json"]) == 1
+    told = capsys.readouterr()
+    assert ", 0 to compute" in told.err
+    assert json.loads(told.out[told.out.index("[\n") :]) == [line]
+    assert main(["report"]) == 0
+    assert (
+        f"<code class='again'>{html.escape(shlex.join(words))}</code>" in (tmp_path / "report/index.html").read_text()
+    )
 
 
 def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
