@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -158,6 +159,64 @@ def test_a_module_of_claims_is_run_verified_and_reported(
     assert json.loads(capsys.readouterr().out)[0]["verdict"]["outcome"] == "inconclusive"
 
 
+@pytest.fixture
+def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
+    """Where F1 is judged and has a picture; how old each file is can be told apart."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["claims", "run", "soak.work", "--claims", "F1"]) == 1
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "F1.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'></svg>")
+    os.utime(tmp_path / "results" / "verdicts.json", (1e9, 1e9))
+    capsys.readouterr()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        '{"a": ' + "9" * 400 + "}",
+        '{"a": [1.5, -' + "9" * 400 + "]}",
+        '{"a": ' * 900 + "1" + "}" * 900,
+        '{"a": ' + "[" * 900 + "]" * 900 + "}",
+        '{"a": ' * 60 + "1" + "}" * 60,
+        '{"a": "\\ud800"}',
+        '{"\\udfff": 1}',
+        "[1, 2]",
+        "{",
+    ],
+)
+def test_numbers_that_cannot_be_shown_are_left_out(
+    numbers: str, judged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, beside = judged / "report" / "index.html", judged / "report" / "F1.json"
+    beside.write_text('{"size": [0.1, 0.2]}')
+    assert main(["report"]) == 0
+    assert "Numbers in this figure" in page.read_text()
+    beside.write_text(numbers)
+    assert main(["report"]) == 0
+    assert "Numbers in this figure" not in page.read_text()
+    assert "image/svg+xml" in page.read_text()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_picture_older_than_its_verdicts_is_said(judged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report"]) == 0
+    assert capsys.readouterr().err == ""
+    os.utime(judged / "report" / "F1.svg", (1e9 - 1, 1e9 - 1))
+    assert main(["report"]) == 0
+    assert capsys.readouterr().err == "F1.svg is older than verdicts.json\n"
+
+
+def test_a_picture_may_be_png(judged: Path) -> None:
+    png, page = judged / "report" / "F1.png", judged / "report" / "index.html"
+    png.write_bytes(b"\x89PNG")
+    assert main(["report"]) == 0
+    assert "data:image/svg+xml;base64," in page.read_text()
+    (judged / "report" / "F1.svg").unlink()
+    assert main(["report"]) == 0
+    assert "data:image/png;base64," in page.read_text()
+
+
 def test_each_verdict_has_the_command_that_makes_it_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,11 +230,12 @@ def test_each_verdict_has_the_command_that_makes_it_again(
     assert line["command"] == shlex.join(words)
     made = [json.loads(path.read_text())["made"] for path in (tmp_path / "results" / "records").glob("*.json")]
     assert {each["command"] for each in made} == {shlex.join(words)}
+    capsys.readouterr()
     # Nothing is left to compute, and the verdict is the same.
     assert main([*shlex.split(line["command"])[1:], "--json"]) == 1
     told = capsys.readouterr()
     assert ", 0 to compute" in told.err
-    assert json.loads(told.out[told.out.index("[\n") :]) == [line]
+    assert json.loads(told.out) == [line]
     assert main(["report"]) == 0
     assert (
         f"<code class='again'>{html.escape(shlex.join(words))}</code>" in (tmp_path / "report/index.html").read_text()
