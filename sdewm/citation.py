@@ -40,8 +40,8 @@ def citation(thing: Any = None) -> str:
 
     Args:
         thing: by default the package and the paper whose claims it checks; else a function, a bound, a drift, a model,
-            a claim, an object made by one of them, or a name: of one of these ("LogNorm", "log-norm", "expand"), of an
-            entry ("kreiss1962"), of an author ("Kreiss") or of "torchsde".
+            a claim, an object made by one of them, a module, or a name: of one of these ("LogNorm", "log-norm",
+            "expand"), of an entry ("kreiss1962"), of an author ("Kreiss") or of "torchsde".
 
     Returns:
         One or more entries, with an empty line between two.
@@ -58,7 +58,7 @@ def citation(thing: Any = None) -> str:
         ['@article{soderlind2006,', '@software{sdewm,']
         >>> print(citation("Fang"))
         @misc{fang2025,
-          author = {Fang and Du and Wang and Zhang},
+          author = {Fang, Qiaoyi and Du, Weiyu and Wang, Hang and Zhang, Junshan},
           title = {Towards Unraveling and Improving Generalization in World Models},
           year = {2025},
           eprint = {2501.00195},
@@ -79,7 +79,7 @@ def source_of(thing: Any) -> str:
         ''
     """
     stated = [value for name in ("reference", "source") if isinstance(value := getattr(thing, name, None), str)]
-    owner = thing if isinstance(thing, type) or inspect.isroutine(thing) else type(thing)
+    owner = _owner(thing)
     lines = inspect.cleandoc(owner.__doc__ or "").splitlines()
     for k, line in enumerate(lines):
         if line.startswith("Source:"):
@@ -98,15 +98,23 @@ def known(source: str) -> tuple[str, ...]:
     return tuple(key for key, entry in _entries().items() if any(mark in source for mark in entry.marks))
 
 
+def _owner(thing: Any) -> Any:
+    """What has the docstring: a class, a function or a module itself, and of any other object its class."""
+    named = isinstance(thing, type) or inspect.isroutine(thing) or inspect.ismodule(thing)
+    return thing if named else type(thing)
+
+
 def _of(thing: Any) -> tuple[str, ...]:
     source = source_of(thing)
     texts = [_entries()[key].text for key in known(source)]
-    owner = thing if isinstance(thing, type) or inspect.isroutine(thing) else type(thing)
-    own = str(getattr(owner, "__module__", "")).partition(".")[0] in _OWN
+    owner = _owner(thing)
+    home = getattr(owner, "__name__" if inspect.ismodule(owner) else "__module__", "")
+    own = str(home).partition(".")[0] in _OWN
     if own and (not texts or _DERIVED.search(source)):
         texts.append(_package())
     if not texts:
-        said = f"its source {source!r} is not among them" if source else f"{owner.__qualname__} names no source"
+        called = getattr(owner, "__qualname__", owner.__name__)
+        said = f"its source {source!r} is not among them" if source else f"{called} names no source"
         raise InvalidArgument(
             f"thing must be this package's, or name a source that is in {', '.join(_entries())}, but {said}."
         )
@@ -120,8 +128,10 @@ def _named(name: str) -> tuple[str, ...]:
         module = import_module(f"sdewm{room}")
         if not name.startswith("_") and (inspect.isclass(value := getattr(module, name, None)) or callable(value)):
             return _of(value)
-    for value in vars(import_module("sdewm.theory.bounds")).values():
-        if isinstance(value, type) and str(getattr(value, "name", "")).casefold() == wanted:
+    bounds = {name: value for name, value in vars(import_module("sdewm.theory.bounds")).items() if callable(value)}
+    for value in bounds.values():
+        # What has no name of its own is not meant by an empty one.
+        if wanted and isinstance(value, type) and str(getattr(value, "name", "")).casefold() == wanted:
             return _of(value)
     texts = [
         entry.text
@@ -131,7 +141,8 @@ def _named(name: str) -> tuple[str, ...]:
     if wanted == "sdewm":
         texts = [_package()]
     if not texts:
-        near = difflib.get_close_matches(wanted, [*entries, *dir(import_module("sdewm.theory.bounds"))], 3, 0.5)
+        names = {each.casefold(): each for each in (*entries, *bounds) if not each.startswith("_")}
+        near = [names[each] for each in difflib.get_close_matches(wanted, list(names), 3, 0.5)]
         meant = f"; near it are {', '.join(near)}" if near else ""
         raise InvalidArgument(
             f"thing must be a name of this package, such as 'LogNorm', an author or an entry, such as 'kreiss1962', "

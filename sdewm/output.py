@@ -5,38 +5,49 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from reprlib import repr as shorten
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from .exceptions import MissingExtra
+from .exceptions import InvalidArgument, MissingExtra
 
 
 def plain(value: Any) -> Any:
     """A value made of what JSON has; numbers that it does not have are the strings "nan", "inf" and "-inf".
 
-    What has a `to_dict` is asked for it, a dataclass is a mapping of its public fields, an array is nested lists.
+    What has a `to_dict` is asked for it, a dataclass is a mapping of its public fields, an enumeration's member is its
+    value, an array is nested lists, and so are tuples and ranges. Nothing else has one plain form: complex numbers,
+    fractions, sets, bytes and dates are refused, and are for whoever has them to spell.
+
+    Raises:
+        InvalidArgument: it has no plain form.
 
     Example:
         >>> plain({"sizes": (1, np.float64("inf")), "states": np.zeros((1, 2))})
         {'sizes': [1, 'inf'], 'states': [[0.0, 0.0]]}
     """
-    if callable(getattr(value, "to_dict", None)):
-        return value.to_dict()
-    if is_dataclass(value):
+    if value is None or (isinstance(value, (bool, int, float, str)) and not isinstance(value, (Enum, np.generic))):
+        return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    # A class has the methods of its objects, and not their values.
+    if not isinstance(value, type) and callable(getattr(value, "to_dict", None)):
+        return plain(value.to_dict())
+    if not isinstance(value, type) and is_dataclass(value):
         return plain_fields(value)
     if isinstance(value, Tensor):
         return plain(value.detach().cpu().tolist())
-    if isinstance(value, (np.ndarray, np.generic)):
-        return plain(value.tolist())
+    if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind not in "cmMV":
+        # A list of what is wider than a float is one of numpy's own numbers.
+        return plain((value.astype(np.float64) if value.dtype == np.longdouble else value).tolist())
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, Enum):
         return plain(value.value)
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, range)):
         return [plain(each) for each in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    given = " ".join(f"{type(value).__name__} {shorten(value)}".split())
+    raise InvalidArgument(f"a result for JSON must be made of numbers, texts, lists and mappings, got {given}.")
 
 
 def plain_fields(result: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from .exceptions import InvalidArgument
 Value = TypeVar("Value")
 # What is taken wherever a tensor of numbers is asked for.
 TensorLike = Tensor | NDArray[Any] | Sequence[Any]
+_LARGEST = 2**63 - 1
 
 
 def integer(name: str, value: object, *, least: int) -> int:
@@ -79,7 +80,8 @@ def tensor(name: str, value: Any) -> Tensor:
     A plain array says nothing of the dtype that a computation should have: whoever asks casts it.
 
     Raises:
-        InvalidArgument: it does not hold numbers, or rows of several lengths.
+        InvalidArgument: it does not hold numbers, or rows of several lengths; some of it is masked; it has whole
+            numbers of 2⁶³ and more, which a tensor would wrap to negative ones.
 
     Example:
         >>> tensor("x0", [[1, 2], [3.5, 4]])
@@ -98,6 +100,15 @@ def tensor(name: str, value: Any) -> Tensor:
         raise InvalidArgument(
             f"{name} must hold numbers, as a tensor, an array or a list whose rows are equally long, got "
             f"{given if len(given) <= 80 else f'{given[:79]}…'}."
+        )
+    # An array of numpy's masked kind is one of plain values with a mask beside it, which a tensor does not have.
+    parts = [value, *value] if isinstance(value, list | tuple) else [value]
+    if any(isinstance(each, np.ma.MaskedArray) and np.ma.is_masked(each) for each in parts):
+        raise InvalidArgument(f"{name} has masked values, which a tensor cannot have: fill them or leave them out.")
+    if array.dtype.kind == "u" and array.size and int(array.max()) > _LARGEST:
+        raise InvalidArgument(
+            f"{name} has whole numbers of 2**63 and more, such as {int(array.max())}, which do not fit into int64: "
+            "make them floats."
         )
     # A copy, since a tensor may neither be read-only nor run backwards; bytes are kept, they may be an image.
     kept = array.dtype == np.uint8 or array.dtype in (np.float32, np.complex64)

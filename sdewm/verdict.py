@@ -1,12 +1,15 @@
 """What a check has found, and how far it may be believed."""
 
-import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from reprlib import repr as shorten
 from typing import Any, Protocol, final
 
 from .exceptions import Refused
-from .output import frame, table
+from .output import frame, plain_fields, table
+
+# How JSON spells what it has no number for.
+_SPELLED = ("inf", "-inf", "nan")
 
 
 @final
@@ -94,18 +97,14 @@ class Verdict:
         return f"{self.outcome.value} ({self.grade.value}): {self.reason}{flags}"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as a JSON file gives them back."""
+        """Plain values, as a JSON file gives them back.
 
-        def finite(value: Any) -> Any:
-            # JSON has no infinity; float("inf") reads this.
-            return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-        plain = {
-            key: [finite(v) for v in value] if isinstance(value, tuple) else finite(value)
-            for key, value in asdict(replace(self, evidence=None)).items()
-            if key != "evidence"
-        }
-        return {**plain, "outcome": self.outcome.value, "grade": self.grade.value}
+        Raises:
+            InvalidArgument: a field holds what JSON has no form for.
+        """
+        found = plain_fields(replace(self, evidence=None))
+        del found["evidence"]
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """The same as `to_json`, under the name that every result has.
@@ -117,12 +116,15 @@ class Verdict:
         return self.to_json()
 
     def to_frame(self) -> Any:
-        """`to_dict` as a pandas DataFrame of one row.
+        """`to_dict` as a pandas DataFrame of one row: the ends of an interval are columns, and flags are one text.
 
         Raises:
             MissingExtra: pandas is not installed.
         """
-        return frame([self.to_dict()])
+        found = self.to_dict()
+        (low, high), (least, most) = (found.pop(name) or (None, None) for name in ("interval", "allowed"))
+        ends = {"low": low, "high": high, "allowed_low": least, "allowed_high": most}
+        return frame([{**found, **ends, "flags": "; ".join(self.flags)}])
 
     def _repr_html_(self) -> str:
         def pair(value: tuple[float, float] | None) -> str:
@@ -140,18 +142,55 @@ class Verdict:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> "Verdict":
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`.
 
-        def pair(value: Any) -> tuple[float, float] | None:
-            return None if value is None else (float(value[0]), float(value[1]))
-
+        Raises:
+            KeyError: a field is missing.
+            TypeError: a field is of another kind, such as a bool where a number is expected.
+            ValueError: a field has a value that no verdict has, such as a level outside (0, 1].
+        """
+        level = data["level"]
+        if level is not None and not 0.0 < (level := _number("level", level)) <= 1.0:
+            raise ValueError(f"level must be in (0, 1], got {level!r}")
+        if not isinstance(data["flags"], list | tuple):
+            raise TypeError(f"flags must be a list of texts, got {shorten(data['flags'])}")
         return Verdict(
-            Outcome(data["outcome"]),
-            Grade(data["grade"]),
-            data["reason"],
-            pair(data["interval"]),
-            pair(data["allowed"]),
-            None if data["margin"] is None else float(data["margin"]),
-            data["level"],
-            tuple(data["flags"]),
+            Outcome(_text("outcome", data["outcome"])),
+            Grade(_text("grade", data["grade"])),
+            _text("reason", data["reason"]),
+            _pair("interval", data["interval"]),
+            _pair("allowed", data["allowed"]),
+            None if data["margin"] is None else _number("margin", data["margin"]),
+            level,
+            tuple(_text("each flag", flag) for flag in data["flags"]),
         )
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be text, got {shorten(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} has half a character (a lone surrogate): {shorten(value)}") from error
+    return value
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, str) and value in _SPELLED:
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, or one of {', '.join(map(repr, _SPELLED))}, got {shorten(value)}")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(f"{name} must be a number that a float can hold, got {shorten(value)}") from error
+
+
+def _pair(name: str, value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise TypeError(f"{name} must be a list of two numbers or null, got {shorten(value)}")
+    low, high = (_number(name, each) for each in value)
+    return low, high

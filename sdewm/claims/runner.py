@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from functools import partial
+from shlex import quote
 from typing import Any, TextIO
 
 from ..exceptions import InvalidArgument, WorkFailed
@@ -56,7 +57,8 @@ def run(
         timeout: seconds that one cell may take. A process that takes longer is ended, and the cell tried again; with an
             executor, where nobody can be ended, it counts from handing over, and the cell is given up.
         retries: how often a cell is tried again whose process was lost or took too long; not with an executor.
-        command: what makes a record again, noted with it, with `{claim}` where the claim's name goes.
+        command: what makes a record again, noted with it, with `{claim}` where the claim's name goes, as a shell reads
+            it.
         stream: where to report progress, by default standard error.
 
     Raises:
@@ -128,7 +130,7 @@ def _keep(
     """Write each record as it comes."""
     for task, outcome in finished:
         if isinstance(outcome, Record):
-            made = {**outcome.made, "command": command.format(claim=task.claim.id)} if command else outcome.made
+            made = {**outcome.made, "command": command.format(claim=quote(task.claim.id))} if command else outcome.made
             try:
                 store.write(Record(outcome.key, outcome.values, outcome.arrays, made))
             except InvalidArgument as error:

@@ -1,8 +1,10 @@
 """The file of verdicts: written whole, and read as what anybody may have written."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from reprlib import repr as shorten
 from typing import Any
 
 from ..exceptions import InvalidArgument
@@ -49,13 +51,47 @@ def read_verdicts(path: Path) -> dict[str, Any]:
     lines = found.get("verdicts") if isinstance(found, dict) else None
     if not isinstance(lines, list):
         raise InvalidArgument(f"{path} has no list of verdicts; judge again.")
+    try:
+        check_values({key: value for key, value in found.items() if key != "verdicts"})
+    except ValueError as error:
+        raise InvalidArgument(f"{path}: {error}; judge again.") from error
     for number, line in enumerate(lines):
         try:
+            check_values(line)
             _check(line)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             problem = f"{type(error).__name__}: {str(error)[:200]}"
             raise InvalidArgument(f"{path}: verdict {number} is none ({problem}); judge again.") from error
     return dict(found)
+
+
+def check_values(value: Any, deepest: int | None = None) -> None:
+    """Whether what JSON gave can be shown: texts have a UTF-8 form, and numbers fit into a float.
+
+    Args:
+        value: what `json.loads` has returned.
+        deepest: how deep lists and mappings may lie in each other, by default as deep as they do.
+
+    Raises:
+        ValueError: it cannot be shown.
+    """
+    # By a list of what is left, since JSON may be nested deeper than calls may be.
+    left = [(value, 0)]
+    while left:
+        each, depth = left.pop()
+        if deepest is not None and depth > deepest:
+            raise ValueError(f"lists and mappings lie more than {deepest} deep in each other")
+        if isinstance(each, dict):
+            left += [(inner, depth + 1) for pair in each.items() for inner in pair]
+        elif isinstance(each, list):
+            left += [(inner, depth + 1) for inner in each]
+        elif isinstance(each, str):
+            try:
+                each.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"a text has half a character (a lone surrogate): {shorten(each)}") from error
+        elif isinstance(each, int) and abs(each) > sys.float_info.max:
+            raise ValueError(f"a number is larger than a float can hold: {shorten(each)}")
 
 
 def _check(line: Any) -> None:
@@ -63,19 +99,20 @@ def _check(line: Any) -> None:
         raise TypeError(f"{', '.join(_TEXTS)} must be text")
     if not all(isinstance(line.get(key, ""), str) for key in ("title", "formula")):
         raise TypeError("title and formula must be text")
-    for each in line.get("hypotheses", []):
+    if not isinstance(hypotheses := line.get("hypotheses", []), list):
+        raise TypeError(f"hypotheses must be a list, got {shorten(hypotheses)}")
+    for each in hypotheses:
         if not all(isinstance(each[key], str) for key in ("name", "status", "detail")):
             raise TypeError("a hypothesis must have a name, a status and a detail")
     if not isinstance(line["expected"], str | None):
         raise TypeError("expected must be text or null")
     for key in ("verdict", "control"):
-        verdict = Verdict.from_json(line[key])
-        if verdict.level is not None and not 0.0 <= float(verdict.level) <= 1.0:
-            raise ValueError(f"{key}: level must be in [0, 1]")
-        if not isinstance(verdict.reason, str) or not all(isinstance(flag, str) for flag in line[key]["flags"]):
-            raise TypeError(f"{key}: reason and flags must be text")
+        try:
+            Verdict.from_json(line[key])
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{key}: {error}") from error
     won, tried = line["power"]
     if type(won) is not int or type(tried) is not int or not 0 <= won <= tried <= _MANY:
-        raise ValueError(f"power must be two whole numbers up to {_MANY:g}, got {str(line['power'])[:60]}")
+        raise ValueError(f"power must be two whole numbers up to {_MANY:g}, got {shorten(line['power'])}")
     if not isinstance(line["records"], list) or not all(isinstance(name, str) for name in line["records"]):
         raise TypeError("records must be a list of names")

@@ -1,3 +1,3 @@
-"""The command line: `sdewm --help`, or `python -m sdewm.cli --help`."""
+"""The command line: `sdewm --help`, or `python -m sdewm --help`."""
 
 from .main import main as main

@@ -21,7 +21,7 @@ WARM = 20
 @click.option("--episodes", type=int, default=16, show_default=True, help="Number of them.")
 @click.option("--horizon", type=int, default=25, show_default=True, help="Steps of a rollout.")
 @click.option("--noise-dim", type=int, default=0, help="Normals a row that your step takes as its third argument.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of episodes, noise and directions.")
 @plot_option
 @as_json
 def command(model: str, horizon: int, seed: int, plot: str | None, as_json: bool, **given: Any) -> None:

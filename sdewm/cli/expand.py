@@ -13,7 +13,13 @@ FORMS = ("ito", "uncorrected", "uncorrected-drift-hessian")
 @click.command("expand")
 @problem_options
 @click.option("--loss", default="SquaredDistance", show_default=True, help="A shipped loss, or module:function of x.")
-@click.option("--form", type=click.Choice(FORMS), default="ito", show_default=True)
+@click.option(
+    "--form",
+    type=click.Choice(FORMS),
+    default="ito",
+    show_default=True,
+    help="The right formula, or one without Itô's correction.",
+)
 @click.option("--tolerance", type=float, help="Relative, in place of --paths: the method is chosen.")
 @click.option("--eps", type=float, help="Measure the effect of an error of this size as well, and compare.")
 @as_json

@@ -1,7 +1,6 @@
 """Options that several commands have, and how they answer."""
 
 import json
-import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Executor
@@ -11,6 +10,7 @@ from typing import Any, TypeVar, final
 import click
 
 from ..exceptions import InvalidArgument
+from ..output import plain
 from .things import field, start, thing
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -29,6 +29,20 @@ def _picture(context: click.Context, parameter: click.Parameter, value: str | No
     return value
 
 
+results_option = click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Directory of records and verdicts.",
+)
+budget_option = click.option(
+    "--budget",
+    type=click.Choice(("quick", "standard", "full")),
+    default="standard",
+    show_default=True,
+    help="How much work a claim may take.",
+)
 plot_option = click.option("--plot", callback=_picture, metavar="FILE", help="Draw it: PNG, PDF or SVG.")
 workers_option = click.option("--workers", type=int, default=1, show_default=True, help="Processes to work in.")
 
@@ -48,7 +62,9 @@ def problem_options(command: Command) -> Command:
             click.option("--horizon", "-T", type=float, default=1.0, show_default=True, help="End of time."),
             click.option("--steps", type=int, default=128, show_default=True, help="Steps of the time grid."),
             click.option("--paths", type=int, help="Number of paths."),
-            click.option("--seed", type=int, default=0, show_default=True),
+            click.option(
+                "--seed", type=int, default=0, show_default=True, help="Of the noise; the same gives the same."
+            ),
         )
     ):
         command = option(command)
@@ -101,15 +117,6 @@ def estimate(value: Any, level: float = 0.95) -> dict[str, Any]:
     """The plain values of an `Estimate`."""
     low, high = value.interval(level)
     return {"value": float(value.value), "interval": [float(low), float(high)], "level": level, "n": int(value.n)}
-
-
-def plain(value: Any) -> Any:
-    """Values as JSON has them, which knows neither infinity nor NaN."""
-    if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @final

@@ -12,14 +12,26 @@ from .shared import answer, as_json
 
 @click.command("train")
 @click.argument("task")
-@click.option("--model", type=click.Choice(("rssm", "neural-sde")), default="rssm", show_default=True)
+@click.option(
+    "--model",
+    type=click.Choice(("rssm", "neural-sde")),
+    default="rssm",
+    show_default=True,
+    help="What to train: a recurrent state-space model, or a neural SDE.",
+)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A .safetensors file.")
 @click.option("--episodes", type=int, default=40, show_default=True, help="Episodes of random actions to learn from.")
 @click.option("--episode-steps", type=int, default=125, show_default=True, help="Actions of each.")
 @click.option("--steps", type=int, default=1000, show_default=True, help="Gradient steps.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of episodes, weights and batches.")
 @click.option("--penalty", type=float, help="Weight of a Jacobian penalty.")
-@click.option("--penalty-of", type=click.Choice(("prior", "filter", "whole")), default="prior", show_default=True)
+@click.option(
+    "--penalty-of",
+    type=click.Choice(("prior", "filter", "whole")),
+    default="prior",
+    show_default=True,
+    help="Whose Jacobian --penalty weighs.",
+)
 @click.option("--checkpoint", type=click.Path(dir_okay=False, path_type=Path), help="Goes on from it where it exists.")
 @as_json
 def command(task: str, model: str, out: Path, steps: int, seed: int, as_json: bool, **given: Any) -> None:

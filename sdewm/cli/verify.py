@@ -6,17 +6,17 @@ import click
 
 from ..exceptions import InvalidArgument
 from .codes import OK, OTHER
-from .shared import answer, as_json
+from .shared import answer, as_json, budget_option, results_option
 from .things import look_here
 
 
 @click.command("verify-records")
 @click.argument("module")
-@click.option("--results", type=click.Path(file_okay=False, path_type=Path), default=Path("results"), show_default=True)
+@results_option
 @click.option("--sample", type=int, default=5, show_default=True, help="How many records.")
 @click.option("--draw", type=int, default=0, show_default=True, help="Seed of the sample.")
 @click.option("--claims", "only", multiple=True, metavar="ID", help="Only this claim; may be given several times.")
-@click.option("--budget", type=click.Choice(("quick", "standard", "full")), default="standard", show_default=True)
+@budget_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the run that made the records.")
 @as_json
 def command(

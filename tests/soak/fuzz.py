@@ -184,7 +184,7 @@ def _replace(found: Any, draw: random.Random) -> None:
 
 JSON: tuple[Any, ...] = (
     *(None, 0, -1, 1.5, True, "", "x" * 400, [], {}, [None], {"a": 1}, [1, 2], [[]], 10**400, float("inf"), "../x"),
-    "</td><script>alert(1)</script>",
+    *("</td><script>alert(1)</script>", "\ud800", "12", "-inf", [0, 1, 2], [True, False], [0, -(10**400)]),
 )
 
 

@@ -132,7 +132,8 @@ def test_the_package_is_cited_as_in_its_citation_file() -> None:
     title = re.search(r"^    title: (.*)$", cff, re.MULTILINE)
     assert title
     assert f"title = {{{title[1]}}}" in paper
-    assert f"author = {{{' and '.join(re.findall(r'family-names: ([A-Z][a-z]+)', cff))}}}" in paper
+    people = re.findall(r"family-names: ([A-Z][a-z]+), given-names: ([A-Z][a-z]+)", cff)
+    assert f"author = {{{' and '.join(map(', '.join, people))}}}" in paper
     assert "arXiv:2501.00195" in cff
     assert "eprint = {2501.00195}" in paper
     assert keys() == ["sdewm", PAPER]
@@ -181,6 +182,27 @@ def test_somebody_elses_things_are_asked_for_their_source() -> None:
         citation(Other())
     with pytest.raises(InvalidArgument, match=r"got 'Kreis'; near it are kreiss"):
         citation("Kreis")
+
+
+@pytest.mark.parametrize("name", ["", " ", "__loader__", "_load", "dict__", "nobody at all"])
+def test_a_name_that_is_none_is_refused_and_only_names_are_near_it(name: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"got {name!r}") as caught:
+        citation(name)
+    _, _, near = str(caught.value).rstrip(".").partition("near it are ")
+    for each in filter(None, near.split(", ")):
+        assert not each.startswith("_")
+        assert keys(each)
+
+
+def test_near_a_name_are_others_however_they_are_written() -> None:
+    with pytest.raises(InvalidArgument, match=r"got 'LOGNRM'; near it are LogNorm\b"):
+        citation("LOGNRM")
+
+
+def test_modules_are_cited() -> None:
+    assert keys(sdewm) == keys(sdewm.drifts) == ["sdewm"]
+    with pytest.raises(InvalidArgument, match=r"importlib names no source\.$"):
+        citation(importlib)
 
 
 def test_claims_are_cited() -> None:

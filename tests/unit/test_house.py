@@ -14,6 +14,7 @@ FLOORS = {
     "worldmodel": 3,
     "citation": 4,
     "cli": 4,
+    "__main__": 5,
     "analysis": 5,
     "figures": 5,
 }

@@ -2,6 +2,9 @@
 
 import json
 import sys
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +15,8 @@ import torch
 from torch import Tensor
 
 import sdewm
-from sdewm import Estimate, MissingExtra, Moments, RepresentationError, TimeGrid, output
+from sdewm import Estimate, InvalidArgument, MissingExtra, Moments, RepresentationError, TimeGrid, output
+from sdewm.cli import shared
 from sdewm.drifts import Linear, TanhNetwork
 from sdewm.theory.bounds import LogNorm
 from sdewm.verdict import Grade, Outcome, Verdict
@@ -193,3 +197,57 @@ def test_numpy_where_it_has_one_meaning() -> None:
 def test_plain_knows_the_kinds_of_values() -> None:
     given = {1: Outcome.HOLDS, "t": torch.tensor([1.0, torch.inf]), "n": np.int64(3), "none": None, "b": np.bool_(1)}
     assert output.plain(given) == {"1": "holds", "t": [1.0, "inf"], "n": 3, "none": None, "b": True}
+
+
+def test_plain_knows_what_has_one_plain_form() -> None:
+    given = [
+        range(3),
+        (1, 2),
+        np.float32(1.5),
+        np.longdouble(0.5),
+        np.array([[1, 2]], dtype=np.longdouble),
+        np.str_("a"),
+    ]
+    found = output.plain([*given, Grade.CERTIFIED, SimpleNamespace(to_dict=lambda: {"a": (Outcome.HOLDS, np.inf)})])
+    assert found == [[0, 1, 2], [1, 2], 1.5, 0.5, [[1.0, 2.0]], "a", "certified", {"a": ["holds", "inf"]}]
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(1j, {1, 2}, frozenset(), b"bytes", bytearray(b"a"), Fraction(1, 3), Decimal("0.1"), date(2025, 1, 1)),
+        *(np.complex64(1j), np.zeros(2, np.complex128), torch.ones(1) * 1j, np.datetime64("2025-01-01", "ns")),
+        *(object(), Verdict, lambda x: x, iter([1]), np.zeros(1, dtype=[("a", "f8")])),
+    ],
+)
+def test_what_has_no_plain_form_is_refused(value: Any) -> None:
+    for given in (value, [value], {"a": value}):
+        with pytest.raises(InvalidArgument, match="made of numbers, texts, lists and mappings, got ") as caught:
+            output.plain(given)
+        assert "\n" not in str(caught.value)
+
+
+def test_there_is_one_plain() -> None:
+    assert shared.plain is output.plain
+
+
+def test_a_verdict_of_numpys_numbers_is_json() -> None:
+    low, high = np.float32(1.0), np.float64("inf")
+    verdict = Verdict(Outcome.HOLDS, Grade.CERTIFIED, "a", (low, high), None, np.float32(0.5), np.float64(0.5), ("b",))
+    found = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
+    assert found == verdict.to_json()
+    assert found["interval"] == [1.0, "inf"]
+    assert Verdict.from_json(found) == verdict
+
+
+def test_a_verdicts_row_has_the_ends_of_its_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=Recorded))
+    full = Verdict(Outcome.HOLDS, Grade.CERTIFIED, "a", (0.0, 1.0), (-1.0, float("inf")), 1.0, 0.99, ("b", "c"))
+    (row,) = full.to_frame().rows
+    assert (row["low"], row["high"], row["allowed_low"], row["allowed_high"]) == (0.0, 1.0, -1.0, "inf")
+    assert row["flags"] == "b; c"
+    assert not any(isinstance(cell, list | dict) for cell in row.values())
+    (bare,) = Verdict(Outcome.HOLDS, Grade.CERTIFIED, "a").to_frame().rows
+    assert list(bare) == list(row)
+    assert bare["low"] is bare["allowed_high"] is None

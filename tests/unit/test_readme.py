@@ -1,19 +1,24 @@
 """The README's code runs, and what it says of the commands is so."""
 
 import contextlib
+import importlib.util
+import inspect
 import io
 import json
 import re
 from pathlib import Path
 
+import click
 import pytest
 import torch
 
+import sdewm
 from analysis import CATALOGUE, agents, models
 from figures.readme import RECORD, condensed, replaced, verdict_table
 from figures.readme import main as make
 from sdewm import InvalidArgument
 from sdewm.claims.runner import judge
+from sdewm.cli.main import sdewm as commands
 from sdewm.run import Store
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -94,18 +99,64 @@ def test_making_the_table_without_results_says_what_to_do(tmp_path: Path, capsys
     assert capsys.readouterr().err.startswith("figures.readme: ")
 
 
-def test_every_name_in_the_table_exists() -> None:
-    import sdewm
-    import sdewm.claims
-    import sdewm.drifts
-    import sdewm.theory.symbolic
-    import sdewm.worldmodel
+def names_in_the_table(readme: str) -> list[str]:
+    """What the second column of "What you can do" has in backticks, in all its rows."""
+    rows = readme.partition("## What you can do")[2].partition("\n\n")[2].partition("\n\n")[0].splitlines()
+    return [name for row in rows[2:] for name in re.findall(r"`([^`]+)`", row.strip("|").split("|")[-1])]
 
-    for name in re.findall(r"\| `([A-Za-z_.]+)`", README):
-        owner: object = sdewm
-        for part in name.removeprefix("sdewm.").split("."):
+
+def absent(name: str) -> str:
+    """What of a name does not exist: an object, a method that every result has, or a command."""
+    if name.startswith("sdewm "):
+        found: click.Command = commands
+        for word in name.split()[1:]:
+            if not isinstance(found, click.Group):
+                return "" if word.isupper() else word
+            inner = found.get_command(click.Context(found), word)
+            if inner is None:
+                return word
+            found = inner
+        return ""
+    dotted = name.partition("(")[0]
+    if dotted.startswith("."):
+        results = (sdewm.Estimate, sdewm.Verdict, sdewm.Expansion, sdewm.Divergence, sdewm.Trajectory)
+        return "" if all(callable(getattr(kind, dotted[1:], None)) for kind in results) else dotted
+    owner: object = sdewm
+    for part in dotted.removeprefix("sdewm.").split("."):
+        if inspect.ismodule(owner) and importlib.util.find_spec(f"{owner.__name__}.{part}"):
+            # What is a module and a function of the same name is meant as the function.
+            owner = getattr(owner, part, None) or importlib.import_module(f"{owner.__name__}.{part}")
+        elif not hasattr(owner, part):
+            return part
+        else:
             owner = getattr(owner, part)
-        assert owner is not None
+    return ""
+
+
+def test_every_name_in_the_table_exists() -> None:
+    names = names_in_the_table(README)
+    assert len(names) >= 30
+    assert {"check", "sdewm.theory.bounds", "declare", ".to_frame()", "sdewm claims run NAME"} <= set(names)
+    assert {name: absent(name) for name in names if absent(name)} == {}
+
+
+@pytest.mark.parametrize(
+    ("cell", "missing"),
+    [
+        ("`check`, `sdewm.theory.bound`", "bound"),
+        ("`sdewm.worldmodel.train`, `worldmodel.tain`", "tain"),
+        ("`expend(..., tolerance=0.01)`", "expend"),
+        ("`.to_dict()`, `.to_frames()`", ".to_frames"),
+        ("`sdewm claims judge NAME`", "judge"),
+        ("`sdewm lists`", "lists"),
+        ("`sdewm.simulate.nothing`", "nothing"),
+    ],
+)
+def test_a_name_in_the_table_that_does_not_exist_is_found(cell: str, missing: str) -> None:
+    table = f"## What you can do\n\n| you want | use |\n|---|---|\n| `x | y` | `simulate` |\n| more | {cell} |\n\nEnd"
+    names = names_in_the_table(table)
+    assert names[0] == "simulate"
+    assert [absent(name) for name in names if absent(name)] == [missing]
 
 
 def test_both_commands_are_targets() -> None:

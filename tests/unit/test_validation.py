@@ -55,3 +55,18 @@ def test_every_error_is_ours_and_is_caught_as_what_it_is_like(kind: type[Excepti
 def test_a_numerical_failure_survives_the_way_to_another_process() -> None:
     back = pickle.loads(pickle.dumps(NumericalFailure("explodes", 7, 0.25, 3)))
     assert (str(back), back.path, back.time, back.count) == ("explodes", 7, 0.25, 3)
+
+
+def test_numbers_that_a_tensor_would_change_in_silence_are_refused() -> None:
+    """Whole numbers that wrap, and values whose mask would be lost."""
+    largest = 2**63 - 1
+    assert validation.tensor("x0", np.array([0, largest], dtype=np.uint64)).tolist() == [0, largest]
+    assert validation.tensor("x0", np.array([], dtype=np.uint64)).tolist() == []
+    for given in (np.array([2**63], dtype=np.uint64), [2**63], [[2**64 - 1]], np.uint64(2**63)):
+        with pytest.raises(InvalidArgument, match=r"x0 has whole numbers of 2\*\*63 and more, such as \d+"):
+            validation.tensor("x0", given)
+    masked = np.ma.array([1.0, 2.0], mask=[False, True])
+    for each in (masked, [masked, masked], (np.ones(2), masked), np.ma.masked):
+        with pytest.raises(InvalidArgument, match="x0 has masked values"):
+            validation.tensor("x0", each)
+    assert validation.tensor("x0", np.ma.array([1.0, 2.0])).tolist() == [1.0, 2.0]

@@ -1,8 +1,12 @@
 """The command line: answers, JSON, exit codes with meaning, and one clear sentence for what is wrong."""
 
+import html
 import json
+import os
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -36,6 +40,20 @@ CATALOGUE = tuple(replace(row, expected={"one": None}) for row in BEFORE)
 """
 
 
+NAMED = """
+from dataclasses import replace
+
+from soak.work import CATALOGUE as BEFORE
+
+
+class Named(type(BEFORE[0].claim)):
+    id = "{name}"
+
+
+CATALOGUE = (replace(BEFORE[0], claim=Named()),)
+"""
+
+
 @pytest.fixture
 def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A module of the user's own, in the directory where the command is run; its name is new each time."""
@@ -55,6 +73,36 @@ def test_each_command_explains_itself_with_an_example(name: str, capsys: pytest.
     said = capsys.readouterr().out
     assert "Example:\n    sdewm" in said
     assert COMMANDS[name][1].endswith((".", "?"))
+
+
+def commands(group: click.Group = sdewm, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command and group, by the words that are typed."""
+    yield words
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        if isinstance(found, click.Group):
+            yield from commands(found, (*words, name))
+        else:
+            yield (*words, name)
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_option_has_a_help_text_and_no_line_is_cut(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: click.Command = sdewm
+    for word in words:
+        assert isinstance(found, click.Group)
+        inner = found.get_command(click.Context(found), word)
+        assert inner is not None
+        found = inner
+    without = [each.name for each in found.params if isinstance(each, click.Option) and not (each.help or "").strip()]
+    assert without == []
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*words, "--help"]) == 0
+    # A command's line that is too long ends in dots.
+    assert "...\n" not in capsys.readouterr().out.partition("Commands:")[2]
 
 
 @pytest.mark.slow
@@ -109,6 +157,89 @@ def test_a_module_of_claims_is_run_verified_and_reported(
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert main(["claims", "run", "open_claims", "--claims", "F1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["verdict"]["outcome"] == "inconclusive"
+
+
+@pytest.fixture
+def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
+    """Where F1 is judged and has a picture; how old each file is can be told apart."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["claims", "run", "soak.work", "--claims", "F1"]) == 1
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "F1.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'></svg>")
+    os.utime(tmp_path / "results" / "verdicts.json", (1e9, 1e9))
+    capsys.readouterr()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        '{"a": ' + "9" * 400 + "}",
+        '{"a": [1.5, -' + "9" * 400 + "]}",
+        '{"a": ' * 900 + "1" + "}" * 900,
+        '{"a": ' + "[" * 900 + "]" * 900 + "}",
+        '{"a": ' * 60 + "1" + "}" * 60,
+        '{"a": "\\ud800"}',
+        '{"\\udfff": 1}',
+        "[1, 2]",
+        "{",
+    ],
+)
+def test_numbers_that_cannot_be_shown_are_left_out(
+    numbers: str, judged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, beside = judged / "report" / "index.html", judged / "report" / "F1.json"
+    beside.write_text('{"size": [0.1, 0.2]}')
+    assert main(["report"]) == 0
+    assert "Numbers in this figure" in page.read_text()
+    beside.write_text(numbers)
+    assert main(["report"]) == 0
+    assert "Numbers in this figure" not in page.read_text()
+    assert "image/svg+xml" in page.read_text()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_picture_older_than_its_verdicts_is_said(judged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report"]) == 0
+    assert capsys.readouterr().err == ""
+    os.utime(judged / "report" / "F1.svg", (1e9 - 1, 1e9 - 1))
+    assert main(["report"]) == 0
+    assert capsys.readouterr().err == "F1.svg is older than verdicts.json\n"
+
+
+def test_a_picture_may_be_png(judged: Path) -> None:
+    png, page = judged / "report" / "F1.png", judged / "report" / "index.html"
+    png.write_bytes(b"\x89PNG")
+    assert main(["report"]) == 0
+    assert "data:image/svg+xml;base64," in page.read_text()
+    (judged / "report" / "F1.svg").unlink()
+    assert main(["report"]) == 0
+    assert "data:image/png;base64," in page.read_text()
+
+
+def test_each_verdict_has_the_command_that_makes_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    name = "it's F1; all"
+    (tmp_path / "named_claims.py").write_text(NAMED.format(name=name))
+    assert main(["claims", "run", "named_claims", "--seed", "3"]) == 1
+    (line,) = json.loads((tmp_path / "results" / "verdicts.json").read_text())["verdicts"]
+    words = ["sdewm", "claims", "run", "named_claims", "--claims", name, "--budget", "standard", "--seed", "3"]
+    assert line["command"] == shlex.join(words)
+    made = [json.loads(path.read_text())["made"] for path in (tmp_path / "results" / "records").glob("*.json")]
+    assert {each["command"] for each in made} == {shlex.join(words)}
+    capsys.readouterr()
+    # Nothing is left to compute, and the verdict is the same.
+    assert main([*shlex.split(line["command"])[1:], "--json"]) == 1
+    told = capsys.readouterr()
+    assert ", 0 to compute" in told.err
+    assert json.loads(told.out) == [line]
+    assert main(["report"]) == 0
+    assert (
+        f"<code class='again'>{html.escape(shlex.join(words))}</code>" in (tmp_path / "report/index.html").read_text()
+    )
 
 
 def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,6 +313,12 @@ def test_whatever_a_module_does_is_said(mine: str) -> None:
     (Path(f"{mine}_leaves.py")).write_text("raise SystemExit(3)")
     with pytest.raises(InvalidArgument, match="cannot be imported"):
         thing(f"{mine}_leaves:step", "MODEL")
+
+
+def test_the_package_is_a_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "sdewm", "list", "tasks"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "pendulum-swingup" in done.stdout
 
 
 def test_the_command_is_installed_and_a_closed_pipe_is_no_mistake() -> None:
