@@ -8,7 +8,7 @@ import argparse
 import torch
 
 from sdewm import LatentSDE, Moments, TimeGrid, simulate
-from sdewm.claims.style import COLOURS, GREY, new_figure, style
+from sdewm.style import COLOURS, GREY, new_figure, style
 
 
 class Memory(LatentSDE):  # dx = (2 tanh 2x − x) dt + noise dB: it feeds back on itself, and so remembers its sign

@@ -8,7 +8,7 @@ import argparse
 import torch
 
 from sdewm import LatentSDE, Moments, RepresentationError, TimeGrid, perturb, simulate_coupled
-from sdewm.claims.style import COLOURS, GREY, MARKERS, new_figure, style
+from sdewm.style import COLOURS, GREY, MARKERS, new_figure, style
 
 
 class Wave(LatentSDE):

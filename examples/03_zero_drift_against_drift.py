@@ -8,8 +8,8 @@ import argparse
 import torch
 
 from sdewm import RepresentationError, TimeGrid, perturb, simulate_coupled
-from sdewm.claims.style import COLOURS, GREY, MARKERS, new_figure, style
 from sdewm.drifts import Linear
+from sdewm.style import COLOURS, GREY, MARKERS, new_figure, style
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--leak", type=float, default=0.1)

@@ -8,8 +8,8 @@ import argparse
 import torch
 
 from sdewm import RepresentationError, TimeGrid, expand
-from sdewm.claims.style import COLOURS, GREY, MARKERS, new_figure, style
 from sdewm.drifts import TanhNetwork
+from sdewm.style import COLOURS, GREY, MARKERS, new_figure, style
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--noise", type=float, default=0.3, help="of the system")

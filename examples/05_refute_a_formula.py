@@ -8,8 +8,8 @@ import argparse
 import torch
 
 from sdewm import RepresentationError, TimeGrid, expand
-from sdewm.claims.style import COLOURS, new_figure, style
 from sdewm.drifts import Linear
+from sdewm.style import COLOURS, new_figure, style
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 for name, default in (("a", -0.5), ("b", 0.6), ("c", 1.0), ("T", 1.0)):

@@ -8,7 +8,7 @@ import argparse
 import torch
 
 from sdewm import RepresentationError, TimeGrid, check
-from sdewm.claims.style import COLOURS, new_figure, style
+from sdewm.style import COLOURS, new_figure, style
 from sdewm.theory.bounds import GronwallSpectral, LogNorm
 
 

@@ -8,8 +8,8 @@ import argparse
 import torch
 
 from sdewm import Moments, RepresentationError, TimeGrid, expand, simulate_coupled
-from sdewm.claims.style import COLOURS, new_figure, style
 from sdewm.dynamics import Variations, perturb
+from sdewm.style import COLOURS, new_figure, style
 
 
 class Pendulum:  # knows nothing of this package

@@ -7,8 +7,8 @@ import argparse
 import torch
 
 from sdewm import Facts, LatentSDE, RepresentationError, TimeGrid, check
-from sdewm.claims.style import COLOURS, new_figure, style
 from sdewm.constant import Certified
+from sdewm.style import COLOURS, new_figure, style
 from sdewm.theory.bounds import Bound
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -7,9 +7,9 @@ import argparse
 
 import torch
 
-from sdewm.claims.style import COLOURS, MARKERS, new_figure, style
 from sdewm.jacobian import GRUMap, jacobian_penalty
 from sdewm.stats import student_interval
+from sdewm.style import COLOURS, MARKERS, new_figure, style
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--weights", type=float, nargs="+", default=[0.0, 0.01, 0.1])

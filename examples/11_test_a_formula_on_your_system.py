@@ -8,7 +8,7 @@ import argparse
 import torch
 
 from sdewm import HypothesisFails, LatentSDE, RepresentationError, TimeGrid, order_test
-from sdewm.claims.style import COLOURS, GREY, MARKERS, new_figure, style
+from sdewm.style import COLOURS, GREY, MARKERS, new_figure, style
 
 
 class Latent(LatentSDE):  # put your own here

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sdewm import LatentSDE, RepresentationError, TimeGrid, effect_gradient, rollout_penalty
-from sdewm.claims.style import COLOURS, GREY, new_figure, style
+from sdewm.style import COLOURS, GREY, new_figure, style
 
 
 class Recurrent(LatentSDE):  # put your own module here

@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 
 from sdewm import Moments, Outcome, TimeGrid, simulate_coupled
 from sdewm.claims import Cell, Claim, Result, Row, judge, run, table
-from sdewm.claims.style import COLOURS, new_figure, style
 from sdewm.drifts import Linear
 from sdewm.run import Store
 from sdewm.stats import equivalence
+from sdewm.style import COLOURS, new_figure, style
 
 
 @dataclass(frozen=True)

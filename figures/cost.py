@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from sdewm.claims.style import COLOURS, GREY, MARKERS, new_figure, style
+from sdewm.style import COLOURS, GREY, MARKERS, new_figure, style
 
 from .kit import Drawing, legend_below
 

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from sdewm.claims.style import COLOURS, GREY, MARKERS
 from sdewm.estimate import Estimate, Moments
 from sdewm.run import Record
 from sdewm.stats import Remainders
+from sdewm.style import COLOURS, GREY, MARKERS
 
 LEVEL = 0.95
 

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from sdewm.claims.style import COLOURS, GREY, MARKERS, new_figure, style
 from sdewm.run import Record
+from sdewm.style import COLOURS, GREY, MARKERS, new_figure, style
 
 from .kit import Cases, Drawing
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sdewm.claims.report import Picture
 from sdewm.claims.report.numbers import marked
-from sdewm.claims.style import style
 from sdewm.run.store import write_whole
+from sdewm.style import style
 
 from .kit import Drawing
 

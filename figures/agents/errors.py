@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from sdewm.claims.style import new_figure, style
+from sdewm.style import new_figure, style
 
 from ..kit import Cases, Drawing, legend_below
 from .reading import arms_of, line, records_of

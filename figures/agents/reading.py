@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from sdewm.claims.select import by_seed
-from sdewm.claims.style import COLOURS
 from sdewm.run import Record
 from sdewm.stats import student_interval
+from sdewm.style import COLOURS
 
 from ..kit import LEVEL, Cases, estimates
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sdewm.claims.style import new_figure, style
+from sdewm.style import new_figure, style
 
 from ..kit import Cases, Drawing, legend_below, strengths_of
 from .reading import arms_of, line, mean_returns, records_of

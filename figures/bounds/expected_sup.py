@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdewm.claims.style import COLOURS, MARKERS, new_figure, style
 from sdewm.run import Record
+from sdewm.style import COLOURS, MARKERS, new_figure, style
 
 from ..kit import Cases, Drawing, estimates
 

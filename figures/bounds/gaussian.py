@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sdewm.claims.style import COLOURS, GREY, new_figure, style
+from sdewm.style import COLOURS, GREY, new_figure, style
 
 from ..kit import Cases, Drawing
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from sdewm.claims.style import COLOURS, new_figure, style
 from sdewm.estimate import Moments
 from sdewm.run import Record
+from sdewm.style import COLOURS, new_figure, style
 
 from ..kit import LEVEL, Cases, Drawing, estimates
 

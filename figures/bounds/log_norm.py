@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from sdewm.claims.style import COLOURS, MARKERS, new_figure, style
 from sdewm.run import Record
+from sdewm.style import COLOURS, MARKERS, new_figure, style
 
 from ..kit import Cases, Drawing, estimates, legend_below
 

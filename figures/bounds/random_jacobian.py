@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from sdewm.claims.style import COLOURS, MARKERS, new_figure, style
+from sdewm.style import COLOURS, MARKERS, new_figure, style
 
 from ..kit import Cases, Drawing, estimates
 

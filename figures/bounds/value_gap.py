@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sdewm.claims.style import COLOURS, GREY, MARKERS, new_figure, style
+from sdewm.style import COLOURS, GREY, MARKERS, new_figure, style
 
 from ..kit import Cases, Drawing
 

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.integrate import solve_ivp
 
-from sdewm.claims.style import COLOURS, GREY, new_figure, style
 from sdewm.estimate import Estimate
+from sdewm.style import COLOURS, GREY, new_figure, style
 
 from ..kit import LEVEL, Cases, Drawing, legend_below, moments_of, remainders_of, row
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sdewm.claims.style import COLOURS, GREY, new_figure, style
 from sdewm.estimate import Moments
+from sdewm.style import COLOURS, GREY, new_figure, style
 
 from ..kit import Cases, Drawing, legend_below, log_points, reference_slope, remainders_of, row, size_axis
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sdewm.claims.style import COLOURS, GREY, new_figure, style
+from sdewm.style import COLOURS, GREY, new_figure, style
 
 from ..kit import Cases, Drawing, remainders_of, row
 

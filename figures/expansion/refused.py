@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sdewm.claims.style import COLOURS, new_figure, style
+from sdewm.style import COLOURS, new_figure, style
 
 from ..kit import Cases, Drawing, reference_slope, size_axis
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sdewm.claims.style import COLOURS, GREY, new_figure, style
 from sdewm.run import Record
+from sdewm.style import COLOURS, GREY, new_figure, style
 
 from ..kit import Cases, Drawing
 from .reading import arm, error_at, forest, paired_log_ratio, per_cent, records_of

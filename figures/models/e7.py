@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdewm.claims.style import COLOURS, GREY, MARKERS, new_figure, style
 from sdewm.estimate import Moments
 from sdewm.run import Record
+from sdewm.style import COLOURS, GREY, MARKERS, new_figure, style
 
 from ..kit import LEVEL, Cases, Drawing, estimates, legend_below
 

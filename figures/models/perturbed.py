@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sdewm.claims.style import COLOURS, new_figure, style
+from sdewm.style import COLOURS, new_figure, style
 
 from ..kit import Cases, Drawing, strengths_of
 from .reading import arm, band, error_at, records_of

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sdewm.claims.style import COLOURS, GREY, MARKERS, new_figure, style
 from sdewm.estimate import Moments
+from sdewm.style import COLOURS, GREY, MARKERS, new_figure, style
 
 from ..kit import Cases, Drawing, legend_below, log_points, moments_of, reference_slope, row, size_axis
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from sdewm.claims.style import COLOURS, GREY, new_figure, style
 from sdewm.estimate import Moments
 from sdewm.run import Record
+from sdewm.style import COLOURS, GREY, new_figure, style
 
 from ..kit import Cases, Drawing, row
 

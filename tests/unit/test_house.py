@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GROUND = {"grid", "estimate", "hypothesis", "constant", "verdict", "exceptions", "validation", "output"}
+GROUND = {"style", "grid", "estimate", "hypothesis", "constant", "verdict", "exceptions", "validation", "output"}
 FLOORS = {
     **dict.fromkeys(GROUND, 0),
     **dict.fromkeys(("dynamics", "stats", "jacobian", "run"), 1),

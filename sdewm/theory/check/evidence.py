@@ -168,43 +168,46 @@ class Evidence:
         Returns:
             The matplotlib figure.
         """
-        from matplotlib.figure import Figure  # here, so that importing the package stays quick
-
-        grid = self.setting.grid
-        times = np.asarray(grid.times)
-        figure = Figure(figsize=(5.2, 3.4), layout="constrained")
-        axes = figure.add_subplot()
-        curves = [(self.least, "bound at the constants seen", "-")]
-        if self.most is not None and not np.allclose(self.most, self.least):
-            curves.append((self.most, "bound at certified constants", "--"))
-        if self.continuous is not None:
-            curves.append((self.continuous, "the same for the equation", ":"))
-        for k, (curve, label, style) in enumerate(curves):
-            shown = np.isfinite(curve) & (curve > 0.0)
-            mark = "_" if shown.sum() < 2 else None
-            axes.plot(times[shown], curve[shown], style, marker=mark, color=("black", "0.35", "0.6")[k], label=label)
-        seen_at, seen = self.seen
-        begun = seen > 0.0  # an error that begins at zero has no place on a logarithmic axis
-        if not self.bound.quantity:  # else something other than the size of the error is bounded
-            axes.plot(
-                seen_at[begun], seen[begun], color="tab:blue", lw=1.0, label="simulated error, some hundred paths"
-            )
-        values = np.array([self.size(c.estimate.value) for c in self.comparisons])
-        low = np.array([self.size(c.lower) for c in self.comparisons])
-        high = np.array([self.size(c.upper) for c in self.comparisons])
-        high = np.where(np.isfinite(high), high, values)
-        bars = np.stack((np.maximum(values - low, 0.0), np.maximum(high - values, 0.0)))
-        axes.errorbar(
-            self.times, values, bars, fmt="o", ms=4, color="tab:blue", capsize=3, label="judged, with its interval"
+        from ...style import (  # here, so that importing the package stays quick
+            COLOURS,
+            GREY,
+            MARKERS,
+            new_figure,
+            style,
         )
-        axes.set_yscale("log")
-        axes.set_xlabel("t")
-        axes.set_ylabel(self.quantity)
-        said = f"bound / error = {self.ratio:.3g} at t = {self.times[self.worst]:g}"
-        axes.set_title(f"{self.bound.name}: {said}", fontsize=10)
-        axes.legend(frameon=False, fontsize=8)
-        if path is not None:
-            figure.savefig(path, dpi=200)
+
+        with style():
+            figure, (axes,) = new_figure(5.4, 3.5)
+            times = np.asarray(self.setting.grid.times)
+            curves = [(self.least, "bound at the constants seen", "-")]
+            if self.most is not None and np.allclose(self.most, self.least, 1e-4, 0.0):
+                curves = [(self.least, "bound", "-")]
+            elif self.most is not None:
+                curves.append((self.most, "bound at certified constants", "--"))
+            if self.continuous is not None and not np.allclose(self.continuous, self.least, 1e-4, 0.0):
+                curves.append((self.continuous, "the same for the equation", ":"))
+            for k, (curve, label, look) in enumerate(curves):
+                shown = np.isfinite(curve) & (curve > 0.0)
+                mark = "_" if shown.sum() < 2 else None
+                axes.plot(times[shown], curve[shown], look, marker=mark, color=("black", "black", GREY)[k], label=label)
+            seen_at, seen = self.seen
+            begun = seen > 0.0  # an error that begins at zero has no place on a logarithmic axis
+            if not self.bound.quantity:  # else something other than the size of the error is bounded
+                axes.plot(seen_at[begun], seen[begun], color=COLOURS[0], lw=1.0, label="simulated, some hundred paths")
+            values = np.array([self.size(c.estimate.value) for c in self.comparisons])
+            low = np.array([self.size(c.lower) for c in self.comparisons])
+            high = np.array([self.size(c.upper) for c in self.comparisons])
+            high = np.where(np.isfinite(high), high, values)
+            bars = np.stack((np.maximum(values - low, 0.0), np.maximum(high - values, 0.0)))
+            axes.errorbar(self.times, values, bars, fmt=MARKERS[0], color=COLOURS[0], label="judged, with its interval")
+            axes.set_yscale("log")
+            axes.set_xlabel("t")
+            axes.set_ylabel(self.quantity)
+            said = f"bound / error = {self.ratio:.3g} at t = {self.times[self.worst]:g}"
+            axes.set_title(f"{self.bound.name}: {said}")
+            axes.legend()
+            if path is not None:
+                figure.savefig(path)
         return figure
 
 

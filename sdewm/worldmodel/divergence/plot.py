@@ -21,7 +21,7 @@ def drawn(d: Divergence, path: str | Path | None, unit: str | None) -> Any:
     """The figure; arguments and errors as for `Divergence.plot`."""
     from matplotlib.figure import Figure  # here, so that importing the package stays quick
 
-    from ...claims.style import style
+    from ...style import style
 
     units = list(dict.fromkeys(c.unit for c in d.curves))
     unit = units[-1] if unit is None else unit
@@ -53,7 +53,7 @@ def drawn(d: Divergence, path: str | Path | None, unit: str | None) -> Any:
 
 
 def _growth(axes: Any, curves: list[Curve], bounds: Bounds | None) -> None:
-    from ...claims.style import COLOURS, GREY, MARKERS
+    from ...style import COLOURS, GREY, MARKERS
 
     curves = sorted(curves, key=lambda c: c.size)
     shown = [curves[0], curves[-1]] if len(curves) > 1 else curves
@@ -119,7 +119,7 @@ def _every(ok: NDArray[np.bool_]) -> list[int]:
 def _ratios(axes: Any, curves: list[Curve], kinds: list[str], tolerance: float) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    from ...claims.style import COLOURS, GREY, MARKERS
+    from ...style import COLOURS, GREY, MARKERS
 
     largest = max(c.size for c in curves)
     axes.axhspan(1.0 - tolerance, 1.0 + tolerance, color="#e4e4e4", lw=0, zorder=0)
@@ -156,7 +156,7 @@ def _ratios(axes: Any, curves: list[Curve], kinds: list[str], tolerance: float) 
 def _norms(axes: Any, j: Jacobians, unit: str) -> None:
     from matplotlib.ticker import LogLocator, MaxNLocator
 
-    from ...claims.style import COLOURS
+    from ...style import COLOURS
 
     norms, product = j.norms[unit], j.product[unit]
     steps = np.arange(1, len(product.median) + 1)
@@ -184,7 +184,7 @@ def _norms(axes: Any, j: Jacobians, unit: str) -> None:
 
 
 def _exponents(axes: Any, j: Jacobians) -> None:
-    from ...claims.style import COLOURS, GREY
+    from ...style import COLOURS, GREY
 
     value, low, high = j.lyapunov.value, j.lyapunov.low, j.lyapunov.high
     ok = np.isfinite(value)

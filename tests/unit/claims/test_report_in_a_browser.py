@@ -9,7 +9,7 @@ import pytest
 from browser import PHONE, WIDE, browser, opened, served
 
 from sdewm.claims.report import Picture, Section, Table, write_report
-from sdewm.claims.style import new_figure, style
+from sdewm.style import new_figure, style
 
 pytestmark = pytest.mark.slow
 
