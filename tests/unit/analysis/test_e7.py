@@ -172,7 +172,7 @@ def test_the_figure_shows_what_is_recorded() -> None:
     drawing = draw_capacity(cases)
     for dim in DIMS:
         assert drawing.data[f"d = {dim}"]["slope"][0] == pytest.approx(slope[dim], abs=1e-9)
-        assert drawing.data[f"d = {dim}"][OWN][0] == pytest.approx(
+        assert drawing.data[f"d = {dim}"][OWN][0][0] == pytest.approx(
             0.01 * (weights_of(dim, WIDTHS[0]) / 1000.0) ** slope[dim]
         )
     assert "10 seeds" in drawing.caption

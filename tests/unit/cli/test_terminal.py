@@ -76,7 +76,12 @@ def on_a_terminal(
     """Exit code and all that is shown, where output and errors are a terminal."""
     outer, inner = pty.openpty()
     found = {**os.environ, "COLUMNS": "100", **(extra or {})}
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=inner, stderr=inner, env=found)
+    # Background jobs of a shell ignore this signal, and so do their children; what somebody waits for does not.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=inner, stderr=inner, env=found)
+    finally:
+        signal.signal(signal.SIGINT, before)
     os.close(inner)
     shown, end = b"", time.monotonic() + 120.0
     while time.monotonic() < end:
