@@ -19,9 +19,9 @@ def counts(lines: Sequence[Line]) -> str:
     """How many cases there are, and what came of them."""
     claims = len({line["claim"] for line in lines})
     outcomes = Counter(map(settled, lines))
-    said = ", ".join(f"{number} × {name}" for name, number in outcomes.most_common())
     weak = sum(settled(line) != line["verdict"]["outcome"] for line in lines)
-    said += f" ({weak} of them for want of power: the control did not come out the other way)" if weak else ""
+    why = {"inconclusive": f" ({weak} because the control did not come out the other way)"} if weak else {}
+    said = ", ".join(f"{number} × {name}{why.get(name, '')}" for name, number in outcomes.most_common())
     fits = Counter(_fit(line) for line in lines)
     told = ", ".join(f"{fits[name]} × {name}" for name in FITS.values() if fits[name])
     return text(f"{len(lines)} cases of {claims} claims: {said}; {told}.") if lines else "No verdicts."
