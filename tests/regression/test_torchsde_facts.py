@@ -214,6 +214,7 @@ def child() -> dict[str, dict[str, Any]]:
     return {line["name"]: line for line in map(json.loads, done.stdout.splitlines())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [case["name"] for case in HANGING])
 def test_hangs_at_the_sliver_after_the_last_of_100_steps(child: dict[str, dict[str, Any]], name: str) -> None:
     """The default Brownian motion takes the sliver of 1e-14 after 100 steps for the average step, and splits

@@ -126,6 +126,7 @@ def test_an_effect_above_zero_does_not_push_the_gain_down(rho: str, outcome: Out
     assert at_least(found["a"], what="dR/da").outcome is outcome
 
 
+@pytest.mark.slow
 def test_the_sign_changes_where_the_closed_form_says() -> None:
     """On common paths the slope is below zero at ρ = .4 and above zero at ρ = −.15, for c = −1."""
     for rho, outcome in ((0.4, Outcome.VIOLATED), (-0.15, Outcome.HOLDS)):

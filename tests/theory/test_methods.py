@@ -162,6 +162,7 @@ def test_auto_goes_by_time_not_by_steps(monkeypatch: pytest.MonkeyPatch) -> None
     assert chosen("plain", "antithetic") == "antithetic"
 
 
+@pytest.mark.slow
 def test_predictions_are_about_right() -> None:
     """What plain and antithetic runs need is known from their variances."""
     # A pilot that would cost more than another method altogether is left out: at this tolerance none is.
@@ -238,6 +239,7 @@ def test_a_deterministic_problem_needs_no_paths() -> None:
     assert max(e.method.reached) < 1e-12
 
 
+@pytest.mark.slow
 def test_step_maps_and_several_columns() -> None:
     """A map has no coarser grids; general noise and a drift error go the same way."""
     step = StepMap(lambda n, x, a: 0.9 * torch.tanh(x), lambda n, x, a: 0.2 + 0.1 * torch.sin(x), 2, 2)

@@ -277,6 +277,7 @@ def test_remainders_against_the_definition(antithetic: bool) -> None:
         found.column("right", "missing 3")
 
 
+@pytest.mark.slow
 def test_pairs_leave_the_fourth_order() -> None:
     """Zero drift and independent noise: with W-antithetic pairs the mean remainder is of order four.
 

@@ -740,6 +740,7 @@ def test_variations_are_the_series_of_the_step(name: str, derivatives: str) -> N
     assert max(apart(simulated(name, derivatives=derivatives), series(name))) < 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHOSEN)
 def test_a_missing_term_is_seen_in_the_series(name: str) -> None:
     """Leaving out either Hessian, its half or the mixed terms changes y₂ alone, and by far more than rounding."""

@@ -366,6 +366,7 @@ def moments(found: WeakIdentity) -> Any:
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", KNOWN)
 def test_executor_does_not_matter(known: bool) -> None:
     """Two blocks here or on threads, to the bit; another seed gives other numbers."""

@@ -37,6 +37,7 @@ def test_example_makes_a_picture(example: Path, tmp_path: Path) -> None:
     assert picture.stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_without_torchrl_one_sentence_says_so(tmp_path: Path) -> None:
     (tmp_path / "torchrl.py").write_text("raise ImportError('not here')")
     (example,) = (path for path in EXAMPLES if "torchrl" in path.stem)

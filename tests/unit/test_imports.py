@@ -30,6 +30,7 @@ def loaded(code: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "modules",
     [
@@ -42,6 +43,7 @@ def test_importing_loads_none_of_them(modules: str) -> None:
     assert loaded(f"import {modules}") == []
 
 
+@pytest.mark.slow
 def test_what_is_used_is_loaded_then() -> None:
     use = "import sdewm; from sdewm.drifts import Linear; sdewm.simulate(Linear(), 1.0, sdewm.TimeGrid(1.0, 2), 3)"
     assert "torchsde" in loaded(use)

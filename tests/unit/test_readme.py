@@ -72,6 +72,7 @@ def test_the_record_is_of_this_catalogue() -> None:
         assert outcome is None or found[key]["outcome"] == found[key]["expected"] == outcome.value, key
 
 
+@pytest.mark.slow
 def test_claims_that_are_judged_from_records_have_the_verdicts_of_the_record() -> None:
     lines = [
         *judge(models.MODELS, Store(models.RECORDS)),

@@ -76,6 +76,7 @@ def test_a_fall_holds_a_flat_line_is_violated_and_noise_is_inconclusive(case: st
     assert outcome(case, equal(-0.2), 3.0, placebo=False) is Outcome.INCONCLUSIVE
 
 
+@pytest.mark.slow
 def test_the_rate_is_judged_by_the_difference() -> None:
     steeper, gentler = {1: -0.8, 2: -0.6, 4: -0.4}, {1: -0.4, 2: -0.6, 4: -0.8}
     assert outcome(STEEPER, steeper, placebo=False) is Outcome.HOLDS
@@ -165,6 +166,7 @@ def test_the_protocol_and_the_code_agree() -> None:
         assert words in text, words
 
 
+@pytest.mark.slow
 def test_the_figure_shows_what_is_recorded() -> None:
     claim = Capacity()
     slope = {1: -0.8, 2: -0.6, 4: -0.4}

@@ -315,12 +315,14 @@ def test_whatever_a_module_does_is_said(mine: str) -> None:
         thing(f"{mine}_leaves:step", "MODEL")
 
 
+@pytest.mark.slow
 def test_the_package_is_a_command() -> None:
     done = subprocess.run([sys.executable, "-m", "sdewm", "list", "tasks"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "pendulum-swingup" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_command_is_installed_and_a_closed_pipe_is_no_mistake() -> None:
     command = f"{sys.executable} -m sdewm.cli list bounds | head -n 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)

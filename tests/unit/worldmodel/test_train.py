@@ -379,6 +379,7 @@ def test_a_whitened_error_has_the_size_of_the_states_that_it_meets(data, monkeyp
     assert not torch.equal(sizes[10], sizes[20])
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_is_done(data):
     """Negative controls: each option left out gives another training."""
     plain = train(fresh(), data, FEW, seed=3)

@@ -26,6 +26,7 @@ def test_a_second_one_is_refused_and_the_next_is_not(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_a_killed_process_lets_go(tmp_path):
     path = tmp_path / "checkpoint"
     script = f"""
