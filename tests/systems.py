@@ -74,6 +74,19 @@ class CoupledDiagonal(LatentSDE):
         return 0.5 + 0.4 * torch.sin(x @ self.M)
 
 
+class Hidden(LatentSDE):
+    """Its drift hides its derivative."""
+
+    dim = 3
+
+    def f(self, t: Tensor, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return -3.0 * torch.tanh(x)
+
+    def g(self, t: Tensor, x: Tensor) -> Tensor:
+        return torch.ones_like(x)
+
+
 class Network(LatentSDE):
     """d = 3 with two columns of noise that do not commute, without derivatives."""
 

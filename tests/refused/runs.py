@@ -1,7 +1,7 @@
 """What is refused by coupled runs and by what is made from a system."""
 
 import torch
-from systems import ETA, Contracting, elementwise, fixed, sigma
+from systems import ETA, Contracting, Hidden, elementwise, fixed, sigma
 
 from sdewm.dynamics import (
     ErrorCovariance,
@@ -29,7 +29,6 @@ from .things import (
     Detached,
     Driven,
     Foreign,
-    Hidden,
     NoDiffusion,
     categorical,
     coupled,

@@ -52,17 +52,6 @@ class Driven(LatentSDE):
         return torch.ones_like(x)
 
 
-class Hidden(LatentSDE):
-    dim = 3
-
-    def f(self, t: Tensor, x: Tensor) -> Tensor:
-        with torch.no_grad():
-            return -3.0 * torch.tanh(x)
-
-    def g(self, t: Tensor, x: Tensor) -> Tensor:
-        return torch.ones_like(x)
-
-
 def late(fault: Callable[[Tensor], Any]) -> Callable[[Tensor, Tensor], Any]:
     """A field that goes wrong from t = ½ on."""
     return lambda t, x: fault(x) if float(t) >= 0.5 else torch.ones_like(x)

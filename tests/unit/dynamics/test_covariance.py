@@ -12,6 +12,7 @@ from systems import (
     RHO,
     Contracting,
     CoupledDiagonal,
+    Hidden,
     Network,
     NetworkByHand,
     elementwise,
@@ -53,19 +54,6 @@ class Driven(LatentSDE):
 
     def g(self, t: Tensor, x: Tensor, a: Tensor) -> Tensor:
         return 0.4 * torch.cos(x) * a
-
-
-class Hidden(LatentSDE):
-    """Its drift hides its derivative."""
-
-    dim = 3
-
-    def f(self, t: Tensor, x: Tensor) -> Tensor:
-        with torch.no_grad():
-            return -3.0 * torch.tanh(x)
-
-    def g(self, t: Tensor, x: Tensor) -> Tensor:
-        return torch.ones_like(x)
 
 
 MAP = StepMap(
