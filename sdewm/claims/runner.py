@@ -18,6 +18,7 @@ from ..validation import integer, positive
 from ..verdict import Grade, Outcome, Verdict
 from .claim import Claim, Row
 from .progress import Progress
+from .settled import otherwise
 from .tasks import Task, asked, compute, control_of, distinct, plan
 
 # Handed over at a time to somebody else's executor: enough for its workers, and not all records at once in memory.
@@ -268,8 +269,8 @@ def judge(catalogue: Sequence[Row], store: Store, *, budget: str = "standard", s
                     "expected": None if expected is None else expected.value,
                     "as expected": None if expected is None else verdict.outcome is expected,
                     "control": other.to_json(),
-                    "control differs": _opposite(verdict.outcome, other.outcome),
-                    "power": [sum(_opposite(verdict.outcome, v.outcome) for v in repeated), len(repeated)],
+                    "control differs": otherwise(verdict.outcome.value, other.outcome.value),
+                    "power": [sum(otherwise(verdict.outcome.value, v.outcome.value) for v in repeated), len(repeated)],
                     "records": [record.name for record in records],
                     "seconds": round(sum(float(r.made.get("seconds", 0.0)) for r in records), 2),
                 }
@@ -304,12 +305,6 @@ def hypothesis_fails(record: Record) -> Verdict:
     """The verdict on a record whose work was refused because a hypothesis fails: certified where it was declared."""
     grade = Grade.CERTIFIED if record.values["declared"] else Grade.ASYMPTOTIC
     return Verdict(Outcome.HYPOTHESIS_FAILS, grade, str(record.values["hypothesis fails"]).rstrip("."))
-
-
-def _opposite(a: Outcome, b: Outcome) -> bool:
-    """Whether b decides against a: an inconclusive control has caught nothing."""
-    decisive = {Outcome.HOLDS, Outcome.VIOLATED, Outcome.HYPOTHESIS_FAILS}
-    return a is not b and b in decisive
 
 
 def table(lines: Sequence[Mapping[str, Any]]) -> str:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-# By which other outcomes of the control each is borne out.
-BORNE_OUT: Mapping[str, tuple[str, ...]] = {
-    "holds": ("violated", "hypothesis fails"),
-    "violated": ("holds", "hypothesis fails"),
-    "hypothesis fails": ("holds", "violated"),
-}
+from ..verdict import Outcome
+
+DECISIVE = frozenset(each.value for each in (Outcome.HOLDS, Outcome.VIOLATED, Outcome.HYPOTHESIS_FAILS))
+
+
+def otherwise(outcome: str, control: str) -> bool:
+    """Whether a control has come out otherwise: one that is inconclusive has caught nothing."""
+    return control != outcome and control in DECISIVE
 
 
 def settled(line: Mapping[str, Any]) -> str:
@@ -23,6 +25,6 @@ def settled(line: Mapping[str, Any]) -> str:
     """
     outcome = str(line["verdict"]["outcome"])
     control = (line.get("control") or {}).get("outcome")
-    if outcome in BORNE_OUT and control is not None and control not in BORNE_OUT[outcome]:
-        return "inconclusive"
+    if outcome in DECISIVE and control is not None and not otherwise(outcome, control):
+        return Outcome.INCONCLUSIVE.value
     return outcome
