@@ -86,6 +86,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         found = read_verdicts(given.results / "verdicts.json")
+        if (found.get("budget"), found.get("seed")) != ("standard", 0):
+            raise InvalidArgument(
+                "the README shows the standard budget and seed 0; run python -m analysis without more."
+            )
         picture = given.report / DRAWN
         if not picture.is_file():
             raise InvalidArgument(f"{picture} is not there; python -m figures makes it.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sdewm.claims.report import Picture
 from sdewm.claims.report.numbers import marked
+from sdewm.output import plain
 from sdewm.run.store import write_whole
 from sdewm.style import style
 
@@ -22,5 +23,7 @@ def save(name: str, drawing: Drawing, place: Path) -> Picture:
             buffer = BytesIO()
             drawing.figure.savefig(buffer, format=suffix, metadata=metadata)
             write_whole(place / f"{name}.{suffix}", buffer.getvalue())
-    write_whole(place / f"{name}.json", (json.dumps(marked(drawing.data), indent=1, default=float) + "\n").encode())
+    write_whole(
+        place / f"{name}.json", (json.dumps(plain(marked(drawing.data)), indent=1, allow_nan=False) + "\n").encode()
+    )
     return Picture(place / f"{name}.svg", drawing.caption, drawing.data)

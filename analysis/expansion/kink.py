@@ -82,7 +82,8 @@ class AtTheKink(Claim):
     source = "the expansion, where its hypothesis of two derivatives fails"
     formula = r"\mathbb{E}\,\ell(x^\varepsilon)-\mathbb{E}\,\ell(x^0)=O(\varepsilon^2)\quad\text{at a kink}"
     note = (
-        "expand() finds the kink and refuses. Not affected: a base that stays off the kink, and, for the first order, "
+        "The hypothesis of two derivatives fails here, which is what is tried; expand() finds the kink and refuses. "
+        "Not affected: a base that stays off the kink, and, for the first order, "
         "one whose law has a density; with a density at a visited kink the effect is of order ε², but the coefficient "
         "that derivatives beside the kink give is wrong."
     )

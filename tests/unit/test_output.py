@@ -16,7 +16,6 @@ from torch import Tensor
 
 import sdewm
 from sdewm import Estimate, InvalidArgument, MissingExtra, Moments, RepresentationError, TimeGrid, output
-from sdewm.cli import shared
 from sdewm.drifts import Linear, TanhNetwork
 from sdewm.theory.bounds import LogNorm
 from sdewm.verdict import Grade, Outcome, Verdict
@@ -121,7 +120,8 @@ def test_without_pandas_it_is_said_how_to_get_it(name: str, monkeypatch: pytest.
 
 
 def test_with_the_real_pandas() -> None:
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     found = RESULTS["expansion"].to_frame()
     assert isinstance(found, pandas.DataFrame)
     assert found.set_index("coefficient").loc["P", "value"] == RESULTS["expansion"].P.value
@@ -226,10 +226,6 @@ def test_what_has_no_plain_form_is_refused(value: Any) -> None:
         with pytest.raises(InvalidArgument, match="made of numbers, texts, lists and mappings, got ") as caught:
             output.plain(given)
         assert "\n" not in str(caught.value)
-
-
-def test_there_is_one_plain() -> None:
-    assert shared.plain is output.plain
 
 
 def test_a_verdict_of_numpys_numbers_is_json() -> None:

@@ -30,7 +30,7 @@ def counts(lines: Sequence[Line]) -> str:
 def controls(lines: Sequence[Line]) -> str:
     """Search and choices; shown by the script, without which they do nothing."""
     groups = list(dict.fromkeys(map(_group, lines)))
-    outcomes = list(dict.fromkeys(str(line["verdict"]["outcome"]) for line in lines))
+    outcomes = list(dict.fromkeys(map(settled, lines)))
     fits = [name for name in FITS.values() if any(_fit(line) == name for line in lines)]
     return (
         "<div class='controls' id='controls' role='search' hidden>"
@@ -65,7 +65,7 @@ def _row(line: Line) -> str:
     data = {
         "claim": line["claim"],
         "group": _group(line).lower(),
-        "outcome": verdict["outcome"],
+        "outcome": settled(line),
         "fit": _fit(line),
         "text": f"{searched} {verdict['outcome']}",
     }
@@ -103,4 +103,4 @@ def _group(line: Line) -> str:
 
 def _fit(line: Line) -> str:
     expected = line["expected"]
-    return FITS[None if expected is None else expected == line["verdict"]["outcome"]]
+    return FITS[None if expected is None else expected == settled(line)]

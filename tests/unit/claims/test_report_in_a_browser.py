@@ -38,10 +38,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ends = None if low is None else [low, low + 1.0]
         verdict = {"outcome": outcome, "grade": "asymptotic", "reason": f"error of {case}", "interval": ends}
         verdict |= {"allowed": [0.0, 12.0], "margin": 1.0, "level": 0.999, "flags": ["a flag"]}
+        control = {**verdict, "outcome": "violated" if outcome == "holds" else "holds"}
         known = [{"name": "growth", "status": "declared", "detail": "linear"}]
         words = {"statement": f"Statement of {claim}. " * 5, "source": "a book", "note": "A note.", "formula": LONG}
         lines.append(
-            {"claim": claim, "case": case, **words, "verdict": verdict, "control": verdict, "expected": expected}
+            {"claim": claim, "case": case, **words, "verdict": verdict, "control": control, "expected": expected}
             | {"power": list(power), "records": [], "hypotheses": known}
         )
     wide = Table("Wide", [f"column {k}" for k in range(30)], [["0.123456"] * 30] * 3)
