@@ -204,7 +204,11 @@ def test_the_colours_can_be_chosen_and_are_kept(report: Path, chromium: Any) -> 
         before = found.page.evaluate(ground)
         found.page.select_option("#theme", "dark")
         assert found.page.evaluate(ground) != before
+        # What is kept is read before the page is shown; that a browser keeps it is the browser's affair.
+        assert found.page.evaluate("localStorage.getItem('theme')") == "dark"
+        found.page.add_init_script("localStorage.setItem('theme', 'dark')")
         found.page.reload()
+        found.page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
         assert found.page.evaluate(ground) != before
         found.page.select_option("#theme", "system")
         assert found.page.evaluate(ground) == before
